@@ -1,0 +1,136 @@
+"""`exclusive`: whole tables held against other writers for several steps.
+
+A critical section is internal: it may be suspended, and no user code runs inside it. What a user
+holds is a *gate*. A writer that finds another thread's gate on its table leaves its section and
+waits outside; readers never look at gates. The holder's own writes pass. Gates are taken in
+address order; nested `exclusive` blocks may still close a cycle of waiting threads, which is
+found before waiting (_waits.py) and raised.
+
+A gate that was held by a thread of the parent process is void in a forked child.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Any
+
+from .._waits import ForkMark, wait_for
+from .critical_section import CriticalSection
+
+__all__ = ["Gate", "exclusive"]
+
+_get_ident = threading.get_ident
+
+class Gate(ForkMark):
+    """One table's exclusive hold: who has it, how often, and how to wait for its end."""
+
+    __slots__ = ("depth", "released")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = 1
+        self.released = threading.Event()
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another thread of this process holds the gate."""
+        return self.owner != _get_ident() and not self.void
+
+    def wait(self, table: Any) -> None:
+        """Wait until the holder is done; DeadlockError if it waits, in turn, for this thread."""
+        wait_for(
+            self,
+            f"{type(table).__name__}: waiting for the thread that holds this table exclusively "
+            "would deadlock, since it waits for something that this thread holds; "
+            "name all tables in one exclusive(...)",
+        )
+
+
+class exclusive:
+    """Hold one or more whole tables against other *writers* while a `with` block runs.
+
+    Re-entrant; readers stay lock-free and see each write as it happens. Of a `ShardedDict` every
+    shard is held. Raises TypeError for anything but a mutable table of this package, and
+    DeadlockError instead of closing a cycle of waiting threads.
+
+    Thread-safety: entering and leaving are atomic; an instance belongs to one thread at a time.
+
+    >>> from concurrent_tables import ConcurrentDict, exclusive
+    >>> checking, savings = ConcurrentDict(ann=70), ConcurrentDict(ann=30)
+    >>> with exclusive(checking, savings):
+    ...     checking["ann"] -= 20
+    ...     savings["ann"] += 20
+    >>> checking["ann"], savings["ann"]
+    (50, 50)
+    """
+
+    __slots__ = ("_held", "_parts")
+    __module__ = "concurrent_tables"
+
+    def __init__(self, table: Any, /, *tables: Any) -> None:
+        from .table import Table
+
+        parts: dict[int, Table] = {}
+        for candidate in (table, *tables):
+            found = getattr(type(candidate), "_exclusive_parts", None)
+            if found is not None:
+                members = found(candidate)
+            elif isinstance(candidate, Table):
+                members = (candidate,)
+            else:
+                raise TypeError(
+                    "exclusive() takes mutable tables of concurrent_tables, not "
+                    f"{type(candidate).__name__}"
+                )
+            parts.update((id(member), member) for member in members)
+        self._parts = [parts[address] for address in sorted(parts)]
+        self._held: list[list[Table]] = []
+
+    def __enter__(self) -> exclusive:
+        held: list[Any] = []
+        try:
+            for part in self._parts:
+                _enter(part)
+                held.append(part)
+        except BaseException:
+            _leave(held)
+            raise
+        self._held.append(held)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        _leave(self._held.pop())
+
+
+def _enter(table: Any) -> None:
+    table._touch()
+    while True:
+        with CriticalSection(table._mutex):
+            gate = table._gate
+            if gate is None or gate.void:
+                table._gate = Gate()
+                return
+            if not gate.foreign:
+                gate.depth += 1
+                return
+        gate.wait(table)
+
+
+def _leave(tables: list[Any]) -> None:
+    for table in reversed(tables):
+        with CriticalSection(table._mutex):
+            gate = table._gate
+            if gate is None or gate.foreign:
+                raise RuntimeError("exclusive: left by another thread than the one that entered")
+            gate.depth -= 1
+            if gate.depth == 0:
+                table._gate = None
+                gate.released.set()
+

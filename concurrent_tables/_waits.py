@@ -1,0 +1,95 @@
+"""Who waits for whom: cycles of waiting threads are found before they hang.
+
+Shared by exclusive gates and by the flights of `compute_if_absent`, so that a cycle through both
+is found too. A *resource* has an `owner` (a thread ident), a `released` event and a flag `void`
+that tells that its owner stayed behind in the parent of a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+from .errors import DeadlockError
+
+__all__ = ["ForkMark", "Resource", "wait_for"]
+
+_get_ident = threading.get_ident
+_POLL_S = 1.0
+
+
+class Resource(Protocol):
+    """Something that one thread holds and others wait for."""
+
+    owner: int
+    released: threading.Event
+
+    @property
+    def void(self) -> bool: ...
+
+
+class _State:
+    generation = 0  # rises in a forked child,
+    survivor = 0  # whose only thread this is
+    lock = threading.RLock()
+
+
+_waiting: dict[int, Resource] = {}
+
+
+class ForkMark:
+    """Remembers in which process a resource was taken, and by which thread."""
+
+    __slots__ = ("generation", "owner")
+
+    def __init__(self) -> None:
+        self.owner = _get_ident()
+        self.generation = _State.generation
+
+    @property
+    def void(self) -> bool:
+        """Whether the owner is a thread that this (forked) process does not have."""
+        return self.generation != _State.generation and self.owner != _State.survivor
+
+
+def wait_for(resource: Resource, message: str) -> None:
+    """Wait until `resource` is released or void; DeadlockError(message) instead of a cycle."""
+    me = _get_ident()
+    with _State.lock:
+        if _leads_to(resource, me):
+            raise DeadlockError(message)
+        outer = _waiting.get(me)  # set when a signal handler waits inside a wait
+        _waiting[me] = resource
+    try:
+        while not resource.released.wait(_POLL_S) and not resource.void:
+            pass
+    finally:
+        with _State.lock:
+            if outer is None:
+                del _waiting[me]
+            else:
+                _waiting[me] = outer
+
+
+def _leads_to(resource: Resource, thread: int) -> bool:
+    """Whether the owner of `resource` waits, directly or through others, for `thread`."""
+    seen: set[int] = set()
+    current: Resource | None = resource
+    while current is not None and current.owner not in seen and not current.released.is_set():
+        if current.owner == thread:
+            return True
+        seen.add(current.owner)
+        current = _waiting.get(current.owner)
+    return False
+
+
+def _after_fork_in_child() -> None:
+    _State.generation += 1
+    _State.survivor = _get_ident()
+    _State.lock = threading.RLock()
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

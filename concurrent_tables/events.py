@@ -1,0 +1,398 @@
+"""Events, watches and subscriptions: what both implementations tell about their changes.
+
+A table that nobody watches pays one comparison for each change. A watched table appends a *record*
+`(kind, key, old, new, version)` to the log of its `WatchState` inside the critical section that
+commits the change, so the log is in commit order. Everything else happens after the section:
+the log is drained to the subscriptions (one drainer at a time, hence in order), and the writing
+thread calls the callbacks for its own records. No lock is held while a callback runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ._hooks import report_unraisable
+from ._missing import MISSING
+
+__all__ = ["ALL_KINDS", "Event", "EventKind", "Filter", "Record", "Subscription", "Watch", "WatchState"]
+
+
+class EventKind(enum.IntFlag):
+    """What happened to a table; kinds combine with `|` to filter.
+
+    >>> EventKind.ADDED | EventKind.DELETED
+    <EventKind.ADDED|DELETED: 5>
+    """
+
+    ADDED = 1
+    MODIFIED = 2
+    DELETED = 4
+    CLEARED = 8
+    CLONED = 16
+    DEALLOCATED = 32
+    LOST = 64
+
+
+ALL_KINDS = EventKind(127)
+_PER_KEY = EventKind.ADDED | EventKind.MODIFIED | EventKind.DELETED
+
+# (kind, key, old, new, version): what a commit logs.
+Record = tuple[EventKind, Any, Any, Any, int]
+
+
+class Event(NamedTuple):
+    """One change of a table. `old` and `new` are `MISSING` where there is no such value.
+
+    - ADDED, MODIFIED, DELETED: `key` with its `old` and `new` value (sets: the item as `key`).
+    - CLEARED: everything was removed by one call.
+    - CLONED: an empty table was filled from a whole mapping; `new` is what it was filled with.
+    - DEALLOCATED: the table is going away.
+    - LOST (subscriptions only): the versions `old` to `new`, both included, were dropped.
+    """
+
+    kind: EventKind
+    table: Any
+    key: Any
+    old: Any
+    new: Any
+    version: int
+
+    @property
+    def lost(self) -> range:
+        """The versions that a LOST event stands for; empty for every other kind."""
+        if self.kind is not EventKind.LOST:
+            return range(0)
+        return range(self.old, self.new + 1)
+
+
+def as_kinds(kinds: EventKind | Iterable[EventKind]) -> EventKind:
+    """One flag value from a flag or an iterable of flags."""
+    if isinstance(kinds, EventKind):
+        return kinds
+    if isinstance(kinds, int) or not isinstance(kinds, Iterable):
+        raise TypeError(f"kinds must be EventKind flags or an iterable of them, not {kinds!r}")
+    combined = EventKind(0)
+    for kind in kinds:
+        if not isinstance(kind, EventKind):
+            raise TypeError(f"kinds must be EventKind flags, not {kind!r}")
+        combined |= kind
+    return combined
+
+
+class Filter:
+    """Which records a watch or subscription wants: kinds, keys, and nothing before it began."""
+
+    __slots__ = ("keys", "kinds", "since")
+
+    def __init__(
+        self, kinds: EventKind | Iterable[EventKind], keys: Iterable[Any] | None, since: int = 0
+    ) -> None:
+        self.kinds = as_kinds(kinds)
+        self.keys = None if keys is None else frozenset(keys)
+        self.since = since  # set inside the section that attaches the listener
+
+    def admits(self, record: Record) -> bool:
+        """Whether the record passes; may run the `__eq__` of a key (no lock is held)."""
+        kind, key, _, _, version = record
+        if not kind & self.kinds or (version <= self.since and kind != EventKind.DEALLOCATED):
+            return False
+        return self.keys is None or not kind & _PER_KEY or key in self.keys
+
+
+class Watch:
+    """A callback registered with one table; also a context manager that cancels itself.
+
+    Thread-safety: every method is atomic. After `cancel()` returns, no new delivery starts; one
+    that another thread has begun may still be running.
+    """
+
+    __slots__ = ("__weakref__", "_active", "_filter", "_table", "callback")
+
+    def __init__(self, table: Any, callback: Callable[[Event], object], filter: Filter) -> None:
+        if not callable(callback):
+            raise TypeError(f"the watch callback must be callable, not {callback!r}")
+        self.callback = callback
+        self._filter = filter
+        self._table = weakref.ref(table)
+        self._active = True
+
+    @property
+    def active(self) -> bool:
+        """Whether the callback still receives events."""
+        return self._active
+
+    @property
+    def kinds(self) -> EventKind:
+        """The kinds that the callback receives."""
+        return self._filter.kinds
+
+    def cancel(self) -> None:
+        """Stop the deliveries. Cancelling twice does nothing."""
+        if self._active:
+            self._active = False
+            table = self._table()
+            if table is not None:
+                table._remove_watch(self)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.cancel()
+
+    def __repr__(self) -> str:
+        state = "active" if self._active else "cancelled"
+        return f"<Watch {self.kinds!r} {state}>"
+
+    def _deliver(self, table: Any, record: Record) -> None:
+        try:
+            if self._active and self._filter.admits(record):
+                self.callback(Event(record[0], table, *record[1:]))
+        except BaseException:
+            # The write stands and the other watchers run.
+            report_unraisable("Exception ignored in table watch callback", self.callback)
+
+
+class Subscription:
+    """A bounded queue of a table's events in strict version order.
+
+    Iterate it, `async for` over it, or call `get`. When the queue is full, further events are
+    dropped and one LOST event in their place names the versions; a writer never waits.
+    Iteration ends after `close()`, or when the table is gone, once the queue is empty.
+
+    Thread-safety: every method is atomic; several consumers share the events between them.
+
+    >>> from concurrent_tables import ConcurrentDict
+    >>> table = ConcurrentDict()
+    >>> with table.subscribe() as changes:
+    ...     table["a"] = 1
+    ...     event = changes.get()
+    >>> event.kind, event.key, event.new
+    (<EventKind.ADDED: 1>, 'a', 1)
+    """
+
+    def __init__(self, table: Any, maxlen: int, filter: Filter) -> None:
+        if not isinstance(maxlen, int) or isinstance(maxlen, bool):
+            raise TypeError(f"maxlen must be an int (a number of events), not {maxlen!r}")
+        if maxlen < 1:
+            raise ValueError(f"maxlen must be at least 1, not {maxlen}")
+        self.maxlen = maxlen
+        self._table = weakref.ref(table)
+        self._filter = filter
+        self._queue: deque[Record] = deque()
+        # A re-entrant lock: a finalizer that writes may interrupt a thread that holds it.
+        self._ready = threading.Condition(threading.RLock())
+        self._loops: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further event will be queued."""
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def get(self, timeout: float | None = None) -> Event:
+        """The next event; waits at most `timeout` seconds (None: as long as it takes).
+
+        Raises TimeoutError when none came, RuntimeError when closed and empty.
+        """
+        with self._ready:
+            if not self._ready.wait_for(lambda: self._queue or self._closed, timeout):
+                raise TimeoutError(f"no event within {timeout} s")
+            event = self._pop()
+        if event is None:
+            raise RuntimeError("the subscription is closed and empty")
+        return event
+
+    def close(self) -> None:
+        """Stop receiving; what is queued can still be read."""
+        table = self._table()
+        if table is not None:
+            table._remove_watch(self)
+        self._close()
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Subscription:
+        return self
+
+    def __next__(self) -> Event:
+        with self._ready:
+            self._ready.wait_for(lambda: self._queue or self._closed)
+            event = self._pop()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._ready:
+                event = self._pop()
+                if event is not None:
+                    return event
+                if self._closed:
+                    raise StopAsyncIteration
+                waiter: asyncio.Future[None] = loop.create_future()
+                entry = (loop, waiter)
+                self._loops.add(entry)
+            try:
+                await waiter
+            finally:
+                with self._ready:
+                    self._loops.discard(entry)
+
+    # -- called by WatchState --------------------------------------------------------------------
+
+    def _push(self, record: Record) -> None:
+        """Queue a record, or widen the LOST record at the end; the caller serialises pushes."""
+        try:
+            if self._closed or not self._filter.admits(record):
+                return
+        except BaseException:
+            report_unraisable("Exception ignored in the key filter of a subscription", self)
+            return
+        with self._ready:
+            if len(self._queue) < self.maxlen:
+                self._queue.append(record)
+            else:
+                last, version = self._queue[-1], record[4]
+                first = last[2] if last[0] is EventKind.LOST else version
+                if last[0] is EventKind.LOST:
+                    self._queue.pop()
+                self._queue.append((EventKind.LOST, MISSING, first, version, version))
+            self._wake()
+
+    def _close(self) -> None:
+        with self._ready:
+            self._closed = True
+            self._wake()
+
+    def _pop(self) -> Event | None:
+        if not self._queue:
+            return None
+        record = self._queue.popleft()
+        return Event(record[0], self._table(), *record[1:])
+
+    def _wake(self) -> None:
+        self._ready.notify_all()
+        waiters, self._loops = self._loops, set()
+        for loop, waiter in waiters:
+            try:
+                loop.call_soon_threadsafe(_resolve, waiter)
+            except RuntimeError:  # that loop is closed: nobody waits there any more
+                continue
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class WatchState:
+    """Everything a watched table knows about its watchers; None on a table without any.
+
+    `version` is the table's version on the scale of its events; the commit that appends to `log`
+    raises it inside the same critical section. `mutex` is set when several tables (the shards of
+    one `ShardedDict`) share the state: their commits then hold it too.
+    """
+
+    __slots__ = ("_drain", "_draining", "log", "mask", "mutex", "subscriptions", "version", "watches")
+
+    def __init__(self, version: int, mutex: Any = None) -> None:
+        self.version = version
+        self.mutex = mutex
+        self.log: deque[Record] = deque()
+        self.watches: tuple[Watch, ...] = ()
+        self.subscriptions: tuple[weakref.ref[Subscription], ...] = ()
+        self.mask = 0  # low-level watcher ids, one bit each
+        self._drain = threading.RLock()
+        self._draining = False
+
+    def __len__(self) -> int:
+        live = sum(ref() is not None for ref in self.subscriptions)
+        return len(self.watches) + live + self.mask.bit_count()
+
+    def attach(self, listener: Watch | Subscription) -> None:
+        """Add a watch or subscription; the caller is inside the table's section."""
+        if isinstance(listener, Watch):
+            self.watches += (listener,)
+        else:
+            live = tuple(ref for ref in self.subscriptions if ref() is not None)
+            self.subscriptions = (*live, weakref.ref(listener))
+
+    def detach(self, listener: Watch | Subscription) -> None:
+        """Remove a watch or subscription; the caller is inside the table's section."""
+        self.watches = tuple(watch for watch in self.watches if watch is not listener)
+        self.subscriptions = tuple(
+            ref for ref in self.subscriptions if ref() is not None and ref() is not listener
+        )
+
+    def deliver(self, table: Any, records: Iterable[Record]) -> None:
+        """After the section: feed the subscriptions, then run the callbacks for `records`."""
+        self._feed()
+        for record in records:
+            for watch in self.watches:
+                watch._deliver(table, record)
+            if self.mask:
+                _low_level(self.mask, Event(record[0], table, *record[1:]))
+
+    def _feed(self) -> None:
+        """Move the log to the subscriptions, in order; returns once the caller's are there."""
+        with self._drain:
+            if self._draining:
+                return  # a finalizer interrupted our own drain, which will see its records
+            self._draining = True
+            try:
+                while self.log:
+                    record = self.log.popleft()
+                    for ref in self.subscriptions:
+                        subscription = ref()
+                        if subscription is not None:
+                            subscription._push(record)
+            finally:
+                self._draining = False
+
+    def close(self, table: Any) -> None:
+        """The table is going away: say so to everybody and end the subscriptions."""
+        record: Record = (EventKind.DEALLOCATED, MISSING, MISSING, MISSING, self.version)
+        self.log.append(record)
+        self.deliver(table, (record,))
+        for ref in self.subscriptions:
+            subscription = ref()
+            if subscription is not None:
+                subscription._close()
+
+
+def _low_level(mask: int, event: Event) -> None:
+    from . import watchers
+
+    watchers._deliver(mask, event)
