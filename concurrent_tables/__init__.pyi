@@ -22,6 +22,7 @@ from typing_extensions import Self
 from . import reclaim as reclaim, watchers as watchers
 from .errors import (
     DeadlockError as DeadlockError,
+    PureImplementationWarning as PureImplementationWarning,
     RecursiveComputeError as RecursiveComputeError,
     TableDestroyedError as TableDestroyedError,
     TableMutationError as TableMutationError,
@@ -53,6 +54,7 @@ __all__ = [
     "Guard",
     "HashTable",
     "MissingType",
+    "PureImplementationWarning",
     "RecursiveComputeError",
     "ShardedDict",
     "SharedKeys",
@@ -264,6 +266,8 @@ class SplitDict(_MutableTable[_K, _V]):
     def __ror__(self, other: Mapping[_T, _S], /) -> SplitDict[_K | _T, _V | _S]: ...
     def copy(self) -> SplitDict[_K, _V]: ...
     def __copy__(self) -> SplitDict[_K, _V]: ...
+    @classmethod
+    def fromkeys(cls, keys: Iterable[_T], value: _S = ..., /) -> SplitDict[_T, _S]: ...
 
 class FrozenDict(Mapping[_K, _V_co]):
     """Immutable, insertion ordered, hashable when its values are; lock-free."""

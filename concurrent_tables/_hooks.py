@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 __all__ = ["report_unraisable"]
 
@@ -11,7 +12,7 @@ __all__ = ["report_unraisable"]
 def report_unraisable(message: str, source: object) -> None:
     """Give the exception being handled to `sys.unraisablehook`; `source` is what raised it."""
     kind, value, traceback = sys.exc_info()
-    hook_args = SimpleNamespace(
+    hook_args: Any = SimpleNamespace(
         exc_type=kind,
         exc_value=value,
         exc_traceback=traceback,
@@ -19,6 +20,6 @@ def report_unraisable(message: str, source: object) -> None:
         object=source,
     )
     try:
-        sys.unraisablehook(hook_args)  # type: ignore[arg-type]
+        sys.unraisablehook(hook_args)
     except BaseException:  # a failing hook must not take the writer down
-        sys.__unraisablehook__(hook_args)  # type: ignore[arg-type]
+        sys.__unraisablehook__(hook_args)

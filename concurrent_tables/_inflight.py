@@ -46,9 +46,7 @@ class _FlightKey:
         return self.table is other.table and (self.key is other.key or self.key == other.key)
 
 
-def compute_if_absent(
-    registry: Any, table: Any, key: Any, factory: Callable[[], Any]
-) -> Any:
+def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[], Any]) -> Any:
     """The value of `key` in `table`, made by `factory()` when there is none.
 
     `registry` is the ConcurrentDict that holds the flights of the implementation.

@@ -21,7 +21,16 @@ from typing import Any, NamedTuple
 from ._hooks import report_unraisable
 from ._missing import MISSING
 
-__all__ = ["ALL_KINDS", "Event", "EventKind", "Filter", "Record", "Subscription", "Watch", "WatchState"]
+__all__ = [
+    "ALL_KINDS",
+    "Event",
+    "EventKind",
+    "Filter",
+    "Record",
+    "Subscription",
+    "Watch",
+    "WatchState",
+]
 
 
 class EventKind(enum.IntFlag):
@@ -325,7 +334,16 @@ class WatchState:
     one `ShardedDict`) share the state: their commits then hold it too.
     """
 
-    __slots__ = ("_drain", "_draining", "log", "mask", "mutex", "subscriptions", "version", "watches")
+    __slots__ = (
+        "_drain",
+        "_draining",
+        "log",
+        "mask",
+        "mutex",
+        "subscriptions",
+        "version",
+        "watches",
+    )
 
     def __init__(self, version: int, mutex: Any = None) -> None:
         self.version = version

@@ -9,8 +9,8 @@ whatever a section protects may change across any point where an inner section m
 
 In CPython such points are few. In Python a finalizer or a signal handler may run after any call
 and on any backward jump, and may open a section of its own, even on the same table. The rule that
-the tables follow is therefore: *plan, then validate and commit in straight-line code*. Straight-line
-code (no call to Python code, no loop, no allocation of a container) has no point at which the
+the tables follow is therefore: *plan, then validate and commit in straight-line code*.
+Straight-line code (no call to Python code, no loop, no allocation of a container) has no point at which the
 interpreter could run anything else in this thread, so a commit is all or nothing, for inner
 sections and for asynchronous exceptions alike. A section that interrupts one of its own thread on
 the same mutex therefore simply runs inside it; the interrupted plan fails its validation.
@@ -53,17 +53,18 @@ class _ThreadStack(threading.local):
 class _Forget:
     """Dies with its thread's local storage, and then forgets the thread's stack."""
 
-    __slots__ = ("ident", "sections")
+    __slots__ = ("ident", "sections", "stacks")
 
     def __init__(self, sections: list[CriticalSection]) -> None:
         self.ident = threading.get_ident()
         self.sections = sections
+        self.stacks = _stacks  # the module's globals may be gone before the last thread
         _stacks[self.ident] = sections
 
     def __del__(self) -> None:
         # An ident is reused once its thread is gone: forget only what is still ours.
-        if _stacks.get(self.ident) is self.sections:
-            del _stacks[self.ident]
+        if self.stacks.get(self.ident) is self.sections:
+            del self.stacks[self.ident]
 
 
 _thread = _ThreadStack()

@@ -6,10 +6,11 @@ from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from .keys import MIN_LOG2_SIZE, DictKeys, build
-from .mapping import ANY, MappingTable, pairs_of
+from .mapping import MappingTable
+from .mapping_api import ANY, pairs_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["ConcurrentDict", "flights"]
 

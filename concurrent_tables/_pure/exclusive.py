@@ -22,6 +22,7 @@ __all__ = ["Gate", "exclusive"]
 
 _get_ident = threading.get_ident
 
+
 class Gate(ForkMark):
     """One table's exclusive hold: who has it, how often, and how to wait for its end."""
 
@@ -133,4 +134,3 @@ def _leave(tables: list[Any]) -> None:
             if gate.depth == 0:
                 table._gate = None
                 gate.released.set()
-

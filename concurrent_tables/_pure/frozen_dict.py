@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from .hashing import frozenset_hash
 from .keys import MISS, DictKeys
-from .mapping import is_mapping, pairs_of
+from .mapping_api import is_mapping, pairs_of
 from .table import NULL
 from .views import ItemsView, KeyIterator, KeysView, ValuesView
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["FrozenDict"]
 
@@ -66,6 +66,12 @@ class FrozenDict:
         """The table itself: it is one moment already."""
         return self
 
+    def _layout(self) -> Any:
+        """What `inspect_table` walks."""
+        from .layouts import frozen_layout
+
+        return frozen_layout(self)
+
     def _find(self, key: Any) -> Any:
         block = self._block
         ix = block.locate(key, hash(key))
@@ -99,6 +105,9 @@ class FrozenDict:
 
     def __len__(self) -> int:
         return self._block.used
+
+    def _iterator(self, kind: type[KeyIterator], *, backwards: bool = False) -> Iterator[Any]:
+        return kind(self, backwards=backwards)
 
     def __iter__(self) -> Iterator[Any]:
         return KeyIterator(self)
@@ -178,7 +187,7 @@ class FrozenDict:
         state = getattr(self, "__dict__", None) or None
         return copyreg.__newobj__, (type(self), dict(pairs_of(self))), state  # type: ignore[attr-defined]
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
 
 def _merged(first: Any, second: Any) -> FrozenDict:

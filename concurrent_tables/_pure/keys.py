@@ -144,7 +144,7 @@ class DictKeys:
 
     @property
     def kind(self) -> str:
-        """"unicode" or "general"."""
+        """ "unicode" or "general"."""
         return "unicode" if self.unicode else "general"
 
     @property
@@ -363,17 +363,13 @@ class DictKeys:
             return self.rebuilt(log2_size_holding(self.used), self.unicode)
         return self.clone()
 
-    def combined_clone(self) -> DictKeys:
-        """A clone to change; entry `ix` of this block is `translation()(ix)` there."""
-        return self.clone()
+    def batch_clone(self, deletes: bool) -> tuple[DictKeys, Callable[[int], int]]:
+        """A block to change and publish, and the way from this block's entry numbers to its."""
+        return self.clone(), int
 
-    def translation(self) -> Callable[[int], int]:
-        """From this block's entry numbers to those of `combined_clone()`."""
-        return int
-
-    def combined_for(self, more: int, key: Any) -> DictKeys:
-        """A combined block with the same contents and room for `more` keys like `key`."""
-        wanted = max(self.used * GROWTH, self.used + more)
+    def roomier_for(self, key: Any, more: int) -> DictKeys:
+        """A block with the same contents and room for `more` keys like `key`."""
+        wanted = max(self.used * GROWTH // 2, self.used + more)
         return self.rebuilt(log2_size_holding(wanted), self.unicode and type(key) is str)
 
     # -- iteration -------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class AtomicOperations:
 
     def swap(self: Any, key: Any, new: Any, /) -> Any:
         """Store `new`; returns the old value, or MISSING. Thread-safety: atomic."""
-        from .mapping import ANY
+        from .mapping_api import ANY
 
         reject_missing(self, key, new)
         old = self._transact(key, ANY, new)[1]
@@ -136,7 +136,7 @@ class AtomicOperations:
         than one pair. Errors: those of `dict.update`; the table is then unchanged.
         Thread-safety: atomic.
         """
-        from .mapping import pairs_of
+        from .mapping_api import pairs_of
 
         changes = dict(pairs_of(other))
         for key, value in changes.items():
@@ -154,34 +154,41 @@ class AtomicOperations:
     def _batch(self: Any, changes: dict[Any, Any]) -> dict[Any, Any]:
         """Commit all of `changes` (NULL: delete) at once; returns the removed pairs."""
         self._touch()
+        pending = Pending()
+        try:
+            removed: dict[Any, Any] = self._batch_pending(changes, pending)
+            return removed
+        finally:
+            pending.finish(self)
+
+    def _batch_pending(self: Any, changes: dict[Any, Any], pending: Pending) -> dict[Any, Any]:
+        """`_batch`, leaving it to the caller to finish `pending`."""
         hashed = [(key, hash(key), new) for key, new in changes.items()]
         if not hashed:
             return {}
-        pending = Pending()
-        try:
-            while True:
-                version, block = self._version, self._block
-                # User comparisons run here, unlocked. If nothing was committed between
-                # reading the version and validating it, the entry numbers are still right.
-                places = [find(self, key, h)[:2] for key, h, _ in hashed]
-                if any(where is not block for where, _ in places):
+        while True:
+            version, block = self._version, self._block
+            # User comparisons run here, unlocked. If nothing was committed between
+            # reading the version and validating it, the entry numbers are still right.
+            places = [find(self, key, h)[:2] for key, h, _ in hashed]
+            if any(where is not block for where, _ in places):
+                continue
+            plan = [(*change, ix) for change, (_, ix) in zip(hashed, places, strict=True)]
+            with WriteSection(self):
+                if self._version != version or self._block is not block:
                     continue
-                plan = [(*change, ix) for change, (_, ix) in zip(hashed, places, strict=True)]
-                with WriteSection(self):
-                    if self._version != version or self._block is not block:
-                        continue
-                    removed = self._batch_held(block, version, plan, pending)
-                if removed is not None:
-                    return removed  # type: ignore[no-any-return]
-        finally:
-            pending.finish(self)
+                removed = self._batch_held(block, version, plan, pending)
+            if removed is not None:
+                return removed  # type: ignore[no-any-return]
 
     def _batch_held(
         self: Any, block: Any, version: int, plan: list[Any], pending: Pending
     ) -> dict[Any, Any] | None:
-        new_block, removed, records, dropped = block.combined_clone(), {}, [], []
+        new_block, translate = block.batch_clone(any(new is NULL for _, _, new, _ in plan))
+        removed: dict[Any, Any] = {}
+        records: list[Any] = []
+        dropped: list[Any] = []
         rekey = 0
-        translate = block.translation()
         for key, h, new, found in plan:
             ix = found if found == MISS else translate(found)
             if ix == MISS:
@@ -189,9 +196,8 @@ class AtomicOperations:
                     continue
                 if not new_block.accepts(key):
                     # Entry numbers move: redo the whole plan in a block with room for all of it.
-                    self._replace_block(
-                        block, block.combined_for(len(plan), key), version, pending
-                    )
+                    roomier = block.roomier_for(key, len(plan))
+                    self._replace_block(block, roomier, version, pending)
                     return None
                 new_block.append(key, h, new)
                 records.append((EventKind.ADDED, key, MISSING, new))

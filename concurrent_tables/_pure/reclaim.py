@@ -142,13 +142,12 @@ class Domain:
         """Free what no pinned reader can see, of this thread and of ended ones; how many."""
         record = self.record()
         record.since_poll = 0
-        oldest = self._oldest_pinned()
-        ready = _take_ready(record.limbo, oldest)
-        record.limbo_bytes = _limbo_bytes(record)
         with self._lock:
             self._polls += 1
-            if self._orphans:
-                ready += _take_ready(self._orphans, oldest)
+            oldest = self._oldest_pinned()
+            ready = _take_ready(record.limbo, oldest)
+            record.limbo_bytes = _limbo_bytes(record)
+            ready += _take_ready(self._orphans, oldest)
         return _free(ready, self)
 
     def synchronize(self, timeout_s: float | None = None) -> bool:
@@ -184,10 +183,9 @@ class Domain:
             ready: list[_Retired] = []
             with self._lock:
                 ready += _take_ready(self._orphans, oldest)
-                records = list(self._records)
-            for record in records:
-                ready += _take_ready(record.limbo, oldest)
-                record.limbo_bytes = _limbo_bytes(record)
+                for record in self._records:
+                    ready += _take_ready(record.limbo, oldest)
+                    record.limbo_bytes = _limbo_bytes(record)
             if not ready:
                 break
             freed += _free(ready, self)
@@ -251,8 +249,8 @@ class Domain:
         with self._lock:
             if record in self._records:
                 self._records.remove(record)
-            self._orphans.extend(record.limbo)
-            record.limbo.clear()
+            while record.limbo:
+                self._orphans.append(record.limbo.popleft())
 
     def _before_fork(self) -> None:
         """Hold the lock over the fork: the child must not inherit it from another thread."""
@@ -265,10 +263,11 @@ class Domain:
         """Only the forking thread goes on: other records are neither pinned nor filled again."""
         self._lock.release()
         own = self.record()
-        for record in self._records:
-            if record is not own:
-                self._orphans.extend(record.limbo)
+        others = [record for record in self._records if record is not own]
         self._records = [own]
+        for record in others:
+            while record.limbo:
+                self._orphans.append(record.limbo.popleft())
 
 
 def _limbo_bytes(record: Record) -> int:
@@ -278,18 +277,13 @@ def _limbo_bytes(record: Record) -> int:
 def _take_ready(limbo: deque[_Retired], oldest: int) -> list[_Retired]:
     """Unlink the items whose tag is at most `oldest`: a reader pinned at that cannot see them.
 
-    Takes from the left while ready; limbo is in tag order but for hand-overs, which only delays.
+    The caller holds the domain's lock, so nobody else takes from any limbo; its own thread may
+    append meanwhile. Stops at the first item that must wait; limbo is in tag order, but for
+    hand-overs, which this only delays.
     """
     ready: list[_Retired] = []
-    while limbo:
-        try:
-            item = limbo.popleft()  # atomic: two threads never take the same item
-        except IndexError:
-            break
-        if item.sequence > oldest:
-            limbo.appendleft(item)
-            break
-        ready.append(item)
+    while limbo and limbo[0].sequence <= oldest:
+        ready.append(limbo.popleft())
     return ready
 
 

@@ -99,7 +99,9 @@ class WriteSection:
             mutexes += [w.mutex for w in watches if w is not None and w.mutex is not None]
             section = CriticalSection(*mutexes)
             section.__enter__()
-            blocked = next((t for t in self.tables if t._gate is not None and t._gate.foreign), None)
+            blocked = next(
+                (t for t in self.tables if t._gate is not None and t._gate.foreign), None
+            )
             if blocked is None and all(
                 t._watch is w for t, w in zip(self.tables, watches, strict=True)
             ):
@@ -254,6 +256,12 @@ class Table:
             state.mask = state.mask | bit if on else state.mask & ~bit
             if not len(state) and state.mutex is None:
                 self._watch = None
+
+    def _layout(self) -> Any:
+        """What `inspect_table` walks."""
+        from .layouts import table_layout
+
+        return table_layout(self)
 
     def _event_table(self) -> Any:
         """The table that events name."""

@@ -115,6 +115,14 @@ class _View:
     def __init__(self, table: Any) -> None:
         self._table = table
 
+    def _iterate(self, kind: type[KeyIterator], *, backwards: bool = False) -> Iterator[Any]:
+        iterator: Iterator[Any] = self._table._iterator(kind, backwards=backwards)
+        return iterator
+
+    def _iterate_frozen(self, kind: type[KeyIterator]) -> Iterator[Any]:
+        iterator: Iterator[Any] = self._table.snapshot()._iterator(kind)
+        return iterator
+
     @property
     def mapping(self) -> MappingProxyType[Any, Any]:
         """A read-only proxy of the table."""
@@ -211,16 +219,16 @@ class KeysView(_SetView):
     _suffix = "keys"
 
     def __iter__(self) -> Iterator[Any]:
-        return KeyIterator(self._table)
+        return self._iterate(KeyIterator)
 
     def __reversed__(self) -> Iterator[Any]:
-        return KeyIterator(self._table, backwards=True)
+        return self._iterate(KeyIterator, backwards=True)
 
     def __contains__(self, key: Any) -> bool:
         return key in self._table
 
     def _frozen(self) -> Iterable[Any]:
-        return iter(self._table.snapshot())
+        return self._iterate_frozen(KeyIterator)
 
 
 class ItemsView(_SetView):
@@ -230,10 +238,10 @@ class ItemsView(_SetView):
     _suffix = "items"
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return ItemIterator(self._table)
+        return self._iterate(ItemIterator)
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return ItemIterator(self._table, backwards=True)
+        return self._iterate(ItemIterator, backwards=True)
 
     def __contains__(self, item: Any) -> bool:
         if not isinstance(item, tuple) or len(item) != 2:
@@ -242,7 +250,7 @@ class ItemsView(_SetView):
         return value is not NULL and (value is item[1] or bool(value == item[1]))
 
     def _frozen(self) -> Iterable[tuple[Any, Any]]:
-        return ItemIterator(self._table.snapshot())
+        return self._iterate_frozen(ItemIterator)
 
 
 class ValuesView(_View):
@@ -252,16 +260,16 @@ class ValuesView(_View):
     _suffix = "values"
 
     def __iter__(self) -> Iterator[Any]:
-        return ValueIterator(self._table)
+        return self._iterate(ValueIterator)
 
     def __reversed__(self) -> Iterator[Any]:
-        return ValueIterator(self._table, backwards=True)
+        return self._iterate(ValueIterator, backwards=True)
 
     def __contains__(self, wanted: Any) -> bool:
         return any(value is wanted or value == wanted for value in self)
 
     def _frozen(self) -> Iterable[Any]:
-        return ValueIterator(self._table.snapshot())
+        return self._iterate_frozen(ValueIterator)
 
 
 AbstractKeysView.register(KeysView)
