@@ -1,7 +1,6 @@
 """Types of the public surface; both implementations have exactly these signatures."""
 
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Hashable,
     ItemsView,
@@ -11,25 +10,40 @@ from collections.abc import (
     Mapping,
     MutableMapping,
     MutableSet,
-    Set as AbstractSet,
     ValuesView,
 )
+from collections.abc import (
+    Set as AbstractSet,
+)
 from types import GenericAlias, TracebackType
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, final, overload
+from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar, final, overload
 
-from typing_extensions import Self
-
-from . import reclaim as reclaim, watchers as watchers
+from . import reclaim as reclaim
+from . import watchers as watchers
 from .errors import (
     DeadlockError as DeadlockError,
+)
+from .errors import (
     PureImplementationWarning as PureImplementationWarning,
+)
+from .errors import (
     RecursiveComputeError as RecursiveComputeError,
+)
+from .errors import (
     TableDestroyedError as TableDestroyedError,
+)
+from .errors import (
     TableMutationError as TableMutationError,
+)
+from .errors import (
     WatchError as WatchError,
 )
-from .events import Event as Event, EventKind as EventKind, Subscription as Subscription, Watch as Watch
-from .inspection import TableInfo as TableInfo, inspect_table as inspect_table
+from .events import Event as Event
+from .events import EventKind as EventKind
+from .events import Subscription as Subscription
+from .events import Watch as Watch
+from .inspection import TableInfo as TableInfo
+from .inspection import inspect_table as inspect_table
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -296,6 +310,7 @@ class FrozenDict(Mapping[_K, _V_co]):
     def items(self) -> ItemsView[_K, _V_co]: ...
     def copy(self) -> Self: ...
     def __copy__(self) -> Self: ...
+    def snapshot(self) -> Self: ...
     @classmethod
     def fromkeys(cls, keys: Iterable[_T], value: _S = ..., /) -> FrozenDict[_T, _S]: ...
 
@@ -319,6 +334,7 @@ class FrozenSet(AbstractSet[_T_co]):
     @classmethod
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def copy(self) -> Self: ...
+    def __copy__(self) -> Self: ...
     def difference(self, *others: Iterable[object]) -> FrozenSet[_T_co]: ...
     def intersection(self, *others: Iterable[object]) -> FrozenSet[_T_co]: ...
     def isdisjoint(self, other: Iterable[object], /) -> bool: ...
@@ -402,6 +418,8 @@ class HashTable(Generic[_K, _V]):
         grow_at: float = ...,
         shrink_at: float = 0.1,
     ) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def set(self, key: _K, value: _V, /) -> None: ...
     @overload
     def get(self, key: _K, default: None = None, /) -> _V | None: ...

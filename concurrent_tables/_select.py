@@ -87,6 +87,6 @@ def choose() -> SimpleNamespace:
         "concurrent_tables runs its slower Python implementation: the C extension is not built "
         f"for this interpreter (set {_VARIABLE}=1 to choose this without a warning)",
         errors.PureImplementationWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
     return load("python")

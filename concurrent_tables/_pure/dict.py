@@ -47,7 +47,7 @@ class ConcurrentDict(MappingTable):
         return self
 
     def __init__(self, other: Any = (), /, **kwargs: Any) -> None:
-        self.update(other, **kwargs)
+        self._update(other, kwargs)
 
     def _empty_block(self) -> DictKeys:
         return DictKeys(MIN_LOG2_SIZE, unicode=True)

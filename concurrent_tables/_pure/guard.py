@@ -62,7 +62,10 @@ class Guard:
     @property
     def valid(self) -> bool:
         """Whether the remembered entries still hold."""
-        block, nentries, keys_version, _ = self._cache
+        return self._holds(self._cache)
+
+    def _holds(self, cache: tuple[Any, int, int, list[int]]) -> bool:
+        block, nentries, keys_version, _ = cache
         table = self._table
         return bool(
             table._block is block
@@ -74,13 +77,14 @@ class Guard:
         table = self._table
         table._touch()
         while True:
-            block, nentries, _, entries = self._cache
+            cache = self._cache  # loaded once: another thread may put a newer one in its place
+            block, _, _, entries = cache
             record = domain.pin()
             try:
                 version = table._at_rest() if len(entries) > 1 else 0
                 # A block raises `nentries` before it publishes an entry, and an entry is never
                 # used again: as long as both hold, absent keys are absent and numbers are right.
-                if table._block is block and block.nentries == nentries:
+                if self._holds(cache):
                     values = [MISSING if ix == MISS else block.values[ix] for ix in entries]
                     if all(value is not NULL for value in values):
                         if len(values) == 1:
@@ -90,7 +94,7 @@ class Guard:
                             return tuple(values)
             finally:
                 domain.unpin(record)
-            if not self.valid:
+            if not self._holds(cache):
                 self._cache = self._resolve()
                 self._refreshes += 1
             elif len(entries) > 1:

@@ -50,6 +50,7 @@ __all__ = [
     "MISS",
     "SAFE_TYPES",
     "DictKeys",
+    "RestartLimit",
     "find",
     "usable_fraction",
 ]
@@ -420,13 +421,45 @@ def build(items: Iterable[tuple[Any, int, Any]], count: int, unicode: bool) -> D
     return block
 
 
+class RestartLimit:
+    """Bounds the restarts that a thread's own user code causes; those of others are progress.
+
+    An optimistic operation calls `start` before user code runs and `restart` when it must begin
+    again: TableMutationError once this thread itself wrote before 1,000 restarts.
+    """
+
+    __slots__ = ("_count", "_record", "_table", "_what", "_writes")
+
+    def __init__(self, table: Any, what: str) -> None:
+        self._table = table
+        self._what = what
+        self._record = domain.record()
+        self._count = 0
+        self._writes = self._record.writes
+
+    def start(self) -> None:
+        """User code may run from here on."""
+        self._writes = self._record.writes
+
+    def restart(self) -> None:
+        """What user code did, or another thread, makes the operation begin again."""
+        if self._record.writes == self._writes:
+            return
+        self._count += 1
+        if self._count > MAX_OWN_RESTARTS:
+            raise TableMutationError(
+                f"{type(self._table).__name__}: {self._what} cannot end, because it changes the "
+                "table every time it runs; make it free of such side effects"
+            )
+
+
 def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
     """Look `key` up without a lock; (block, ix or MISS, entries when it began, value or NULL).
 
     User comparisons run unpinned, holding references to the block and the key; afterwards the
     lookup goes on only if the table still has the same block and the entry the same key (I6).
     """
-    own_restarts = 0
+    limit: RestartLimit | None = None
     record = domain.pin()
     try:
         while True:
@@ -437,7 +470,10 @@ def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
                 status, ix, i, perturb = block.probe(key, h, i, perturb)
                 if status != COMPARE:
                     break
-                candidate, writes = block.keys[ix], record.writes
+                candidate = block.keys[ix]
+                if limit is None:
+                    limit = RestartLimit(table, f"__eq__ of a {type(key).__name__} key")
+                limit.start()
                 domain.unpin(record)
                 try:
                     equal = candidate is not DEAD and bool(candidate == key)
@@ -455,13 +491,7 @@ def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
                 value = block.values[ix]
                 if value is not NULL:
                     return block, ix, seen, value
-            elif record.writes != writes:
-                own_restarts += 1
-                if own_restarts > MAX_OWN_RESTARTS:
-                    raise TableMutationError(
-                        f"{type(table).__name__}: looking up {type(key).__name__} key cannot end, "
-                        "because its __eq__ changes the table at every comparison; "
-                        "make __eq__ free of side effects"
-                    )
+            elif limit is not None:
+                limit.restart()
     finally:
         domain.unpin(record)

@@ -145,22 +145,22 @@ class MappingAPI(AtomicOperations):
         Each key is stored atomically; filling an *empty* table from a dict or a table of this
         package is one atomic step. `update_many` is atomic as a whole.
         """
-        if is_mapping(other):
-            if not self._fill_empty(other):
-                for key, value in pairs_of(other):
-                    self[key] = value
-        else:
+        MappingAPI._update(self, other, kwargs)
+
+    def _update(self, other: Any, kwargs: dict[str, Any]) -> None:
+        # As for dict, a subclass's own `__setitem__` and `update` are not asked.
+        if not (is_mapping(other) and self._fill_empty(other)):
             for key, value in pairs_of(other):
-                self[key] = value
+                MappingAPI.__setitem__(self, key, value)
         for name, value in kwargs.items():
-            self[name] = value
+            MappingAPI.__setitem__(self, name, value)
 
     def _fill_empty(self, source: Any) -> bool:
         """Fill an empty table from a whole mapping in one step, where that is possible."""
         return False
 
     def __ior__(self, other: Any, /) -> Self:
-        self.update(other)
+        self._update(other, {})
         return self
 
     def __or__(self, other: Any, /) -> Any:

@@ -13,7 +13,7 @@ from .._inflight import compute_if_absent
 from .._missing import MISSING, reject_missing
 from ..events import EventKind
 from .guard import Guard
-from .keys import MISS, find
+from .keys import MISS, RestartLimit, find
 from .table import NULL, Pending, WriteSection
 
 __all__ = ["AtomicOperations"]
@@ -51,12 +51,15 @@ class AtomicOperations:
             if new is NULL:
                 return self._lookup(key) is NULL
             return bool(self._transact(key, NULL, new)[0])
+        limit = RestartLimit(self, "the comparison of the value with the expected one")
         while True:
+            limit.start()
             present = self._lookup(key)
             if present is NULL or not (present is expected or present == expected):
                 return False
             if self._transact(key, present, new)[0]:
                 return True
+            limit.restart()
 
     def swap(self: Any, key: Any, new: Any, /) -> Any:
         """Store `new`; returns the old value, or MISSING. Thread-safety: atomic."""
@@ -73,7 +76,9 @@ class AtomicOperations:
         no lock held, and runs again when another thread changed the value meanwhile. What it
         raises leaves the table as it was. Thread-safety: atomic.
         """
+        limit = RestartLimit(self, "the function given to compute()")
         while True:
+            limit.start()
             present = self._lookup(key)
             new = fn(MISSING if present is NULL else present)
             if new is MISSING:
@@ -81,6 +86,7 @@ class AtomicOperations:
                     return MISSING
             elif self._transact(key, present, new)[0]:
                 return new
+            limit.restart()
 
     def compute_if_absent(self: Any, key: Any, factory: Callable[[], Any], /) -> Any:
         """The value of `key`; when absent, stores and returns `factory()`.
@@ -100,12 +106,15 @@ class AtomicOperations:
 
         Thread-safety: atomic; a user-defined `__add__` runs unlocked and may run again.
         """
+        limit = RestartLimit(self, "the addition of increment()")
         while True:
+            limit.start()
             present = self._lookup(key)
             new = (default if present is NULL else present) + delta
             reject_missing(self, key, new)
             if self._transact(key, present, new)[0]:
                 return new
+            limit.restart()
 
     def get_many(self: Any, keys: Iterable[Any], /) -> dict[Any, Any]:
         """A dict of those `keys` that are present, all values of one moment.
@@ -166,7 +175,10 @@ class AtomicOperations:
         hashed = [(key, hash(key), new) for key, new in changes.items()]
         if not hashed:
             return {}
+        limit = RestartLimit(self, "a comparison of keys")
         while True:
+            limit.restart()
+            limit.start()
             version, block = self._version, self._block
             # User comparisons run here, unlocked. If nothing was committed between
             # reading the version and validating it, the entry numbers are still right.

@@ -138,7 +138,7 @@ class ShardedDict(MappingAPI):
         return self
 
     def __init__(self, other: Any = (), /, *, shards: int = 16, **kwargs: Any) -> None:
-        self.update(other, **kwargs)
+        self._update(other, kwargs)
 
     @property
     def shards(self) -> int:
@@ -318,6 +318,8 @@ class ShardedDict(MappingAPI):
         from .layouts import sharded_layout
 
         return sharded_layout(self)
+
+    __reversed__ = None  # else `reversed` would fall back to indexing from 0
 
     def _new_like(self) -> ShardedDict:
         return ShardedDict(shards=len(self._shards))

@@ -58,6 +58,9 @@ class SharedKeys:
     __slots__ = ("__weakref__", "_keys", "_lock")
     __module__ = "concurrent_tables"
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("type 'concurrent_tables.SharedKeys' is not an acceptable base type")
+
     def __init__(self, names: Iterable[str] = (), /) -> None:
         self._keys = DictKeys(_SHARED_LOG2_SIZE, unicode=True)
         # A leaf: nothing else is taken, and no user code runs, while it is held. Re-entrant
@@ -314,7 +317,7 @@ class SplitDict(MappingTable):
         return self
 
     def __init__(self, shared_keys: SharedKeys, other: Any = (), /, **kwargs: Any) -> None:
-        self.update(other, **kwargs)
+        self._update(other, kwargs)
 
     @property
     def shared_keys(self) -> SharedKeys:

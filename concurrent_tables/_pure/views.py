@@ -1,6 +1,9 @@
-"""Iterators and views of mappings: weakly consistent, and safe to share between threads.
+"""Iterators and views of mappings, safe to share between threads.
 
-An iterator remembers the block and the entries in use when it was made. Within that block every
+Iterating a *table* is weakly consistent; iterating one of its *views* walks a snapshot (the cached
+one, when nothing was written since), so that `list(table.items())` is of one moment.
+
+A table's iterator remembers the block and the entries in use when it was made. Within that block every
 key has at most one live entry, and an entry that died stays dead; so nothing is yielded twice,
 and what was there from start to end is yielded exactly once. Positions are claimed by an atomic
 counter: threads that share an iterator divide the entries among them. When the table has moved
@@ -116,11 +119,10 @@ class _View:
         self._table = table
 
     def _iterate(self, kind: type[KeyIterator], *, backwards: bool = False) -> Iterator[Any]:
-        iterator: Iterator[Any] = self._table._iterator(kind, backwards=backwards)
-        return iterator
-
-    def _iterate_frozen(self, kind: type[KeyIterator]) -> Iterator[Any]:
-        iterator: Iterator[Any] = self._table.snapshot()._iterator(kind)
+        """Walk one snapshot, so that `list(table.items())` is of one moment."""
+        if backwards and type(self._table).__reversed__ is None:
+            raise TypeError(f"{type(self._table).__name__} is not ordered, so not reversible")
+        iterator: Iterator[Any] = kind(self._table.snapshot(), backwards=backwards)
         return iterator
 
     @property
@@ -188,7 +190,11 @@ class _SetView(_View):
         return type(self)(self._table.snapshot())
 
     def __and__(self, other: Iterable[Any]) -> set[Any]:
-        return set(self._frozen()).intersection(other)
+        mine = self._frozen_view()
+        if type(other) is set and len(mine) <= len(other):
+            return other.intersection(mine)
+        # Elements are looked up here, not hashed: the values of items need not be hashable.
+        return {element for element in other if element in mine}
 
     def __or__(self, other: Iterable[Any]) -> set[Any]:
         return set(self._frozen()).union(other)
@@ -228,7 +234,7 @@ class KeysView(_SetView):
         return key in self._table
 
     def _frozen(self) -> Iterable[Any]:
-        return self._iterate_frozen(KeyIterator)
+        return self._iterate(KeyIterator)
 
 
 class ItemsView(_SetView):
@@ -250,7 +256,7 @@ class ItemsView(_SetView):
         return value is not NULL and (value is item[1] or bool(value == item[1]))
 
     def _frozen(self) -> Iterable[tuple[Any, Any]]:
-        return self._iterate_frozen(ItemIterator)
+        return self._iterate(ItemIterator)
 
 
 class ValuesView(_View):
@@ -269,7 +275,7 @@ class ValuesView(_View):
         return any(value is wanted or value == wanted for value in self)
 
     def _frozen(self) -> Iterable[Any]:
-        return self._iterate_frozen(ValueIterator)
+        return self._iterate(ValueIterator)
 
 
 AbstractKeysView.register(KeysView)
