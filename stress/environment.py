@@ -1,0 +1,69 @@
+"""Which interpreter, which implementation, and whether the GIL is really off."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from typing import Any
+
+__all__ = ["describe", "free_threaded_build", "gil_enabled", "gil_warning", "summary"]
+
+
+def free_threaded_build() -> bool:
+    """Whether this interpreter can run without the GIL."""
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def gil_enabled() -> bool:
+    """Whether the GIL is on now; any import may have turned it on."""
+    probe = getattr(sys, "_is_gil_enabled", None)
+    return True if probe is None else bool(probe())
+
+
+def _implementation() -> str:
+    try:
+        from concurrent_tables import IMPLEMENTATION
+    except ImportError:
+        return "not importable"
+    return str(IMPLEMENTATION)
+
+
+def describe() -> dict[str, Any]:
+    """The facts of this process; call it after the targets were imported."""
+    return {
+        "python": platform.python_version(),
+        "python_implementation": platform.python_implementation(),
+        "free_threaded_build": free_threaded_build(),
+        "gil_enabled": gil_enabled(),
+        "implementation": _implementation(),
+        "debug_mode": os.environ.get("CONCURRENT_TABLES_DEBUG", "") not in ("", "0"),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """One line for the head of a report."""
+    build = " free-threaded" if facts["free_threaded_build"] else ""
+    gil = "on" if facts["gil_enabled"] else "off"
+    debug = ", debug mode" if facts["debug_mode"] else ""
+    return (
+        f"{facts['python_implementation']} {facts['python']}{build}, GIL {gil}, "
+        f"concurrent_tables implementation: {facts['implementation']}{debug}"
+    )
+
+
+def gil_warning(facts: dict[str, Any]) -> str | None:
+    """A loud line when a free-threaded interpreter runs, or ended, with its GIL on."""
+    if not facts["free_threaded_build"]:
+        return None
+    if facts["gil_enabled"]:
+        return (
+            "WARNING: this is a free-threaded interpreter, but its GIL IS ON (an imported extension "
+            "module or PYTHON_GIL=1 turned it on): threads did not run in parallel."
+        )
+    if facts.get("gil_enabled_at_end"):
+        return "WARNING: THE GIL CAME ON DURING THE RUN: from then on no threads ran in parallel."
+    return None

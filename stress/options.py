@@ -1,0 +1,77 @@
+"""The options of a campaign, validated in one place for the command line and the Python API."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+__all__ = ["DEFAULT_SECONDS", "DEFAULT_THREADS", "Options", "UsageError"]
+
+DEFAULT_SECONDS = 20.0
+DEFAULT_THREADS = 8
+DEFAULT_STALL_SECONDS = 30.0
+MAX_THREADS = 512
+
+
+class UsageError(ValueError):
+    """The options or the target make no sense; `ct-stress` ends with exit status 2."""
+
+
+def _new_seed() -> int:
+    return secrets.randbelow(2**32)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a campaign.
+
+    Parameters
+    ----------
+    threads: number of worker threads, 1 to 512.
+    seconds: total time budget, shared by all workloads; None with `ops` means "until the
+        operations are done".
+    ops: operations per workload (over all its threads); None means "until the time is over".
+    seed: every choice of every thread follows from it.
+    only: `fnmatch` patterns on `workload` or `Type/workload`; empty means all.
+    stall_seconds: time without progress of any thread after which a run counts as hung.
+    switch_interval: thread switch interval in seconds while a campaign runs (GIL builds only).
+    target_argument: what `--target` said, for the command that repeats a violation.
+    """
+
+    threads: int = DEFAULT_THREADS
+    seconds: float | None = None
+    ops: int | None = None
+    seed: int = field(default_factory=_new_seed)
+    only: tuple[str, ...] = ()
+    stall_seconds: float = DEFAULT_STALL_SECONDS
+    switch_interval: float = 1e-5
+    target_argument: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads must be 1 to {MAX_THREADS}, not {self.threads}")
+        if self.seconds is not None and not 0 < self.seconds < float("inf"):
+            raise UsageError(f"seconds must be a number above 0, not {self.seconds}")
+        if self.ops is not None and self.ops < 1:
+            raise UsageError(f"ops must be at least 1, not {self.ops}")
+        if self.stall_seconds <= 0:
+            raise UsageError(f"stall seconds must be above 0, not {self.stall_seconds}")
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The total time, or None when only the operations bound the run."""
+        if self.seconds is None and self.ops is None:
+            return DEFAULT_SECONDS
+        return self.seconds
+
+    def selects(self, target: str, workload: str) -> bool:
+        """Whether a pattern of `only` names this workload (no pattern selects all)."""
+        names = (workload, f"{target}/{workload}")
+        return not self.only or any(
+            fnmatchcase(name, pattern) for pattern in self.only for name in names
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "only": list(self.only), "seconds": self.budget_seconds}
