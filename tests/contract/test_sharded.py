@@ -1,0 +1,78 @@
+"""The sharded table: many combined tables that look like one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("shards", [1, 2, 16, 1024])
+def test_shards(ct: Any, shards: int) -> None:
+    table = ct.ShardedDict({number: number for number in range(500)}, shards=shards)
+    assert table.shards == shards
+    assert table == {number: number for number in range(500)}
+    assert len(table) == 500
+
+
+def test_default_is_sixteen(ct: Any) -> None:
+    assert ct.ShardedDict().shards == 16
+
+
+@pytest.mark.parametrize("shards", [0, 3, -2, 2048, 12])
+def test_bad_number_of_shards(ct: Any, shards: int) -> None:
+    with pytest.raises(ValueError):
+        ct.ShardedDict(shards=shards)
+
+
+@pytest.mark.parametrize("shards", ["4", 4.0, None])
+def test_bad_type_of_shards(ct: Any, shards: Any) -> None:
+    with pytest.raises(TypeError):
+        ct.ShardedDict(shards=shards)
+
+
+def test_copy_keeps_the_number_of_shards(ct: Any) -> None:
+    table = ct.ShardedDict(a=1, shards=4)
+    assert table == {"a": 1}
+    assert table.copy().shards == 4
+    assert (table | {"b": 2}).shards == 4
+
+
+def test_equal_keys_meet_in_one_shard(ct: Any) -> None:
+    table = ct.ShardedDict(shards=64)
+    for number in range(200):
+        table[number] = number
+        table[float(number)] = -number
+    assert len(table) == 200
+    assert table[7] == -7
+
+
+def test_keys_with_equal_low_hash_bits_spread(ct: Any) -> None:
+    table = ct.ShardedDict({number * 1024: number for number in range(300)}, shards=16)
+    assert all(table[number * 1024] == number for number in range(300))
+
+
+def test_version_is_a_sum_that_rises(ct: Any) -> None:
+    table = ct.ShardedDict(shards=8)
+    versions = [table.version]
+    for number in range(50):
+        table[number] = number
+        versions.append(table.version)
+    assert versions == sorted(set(versions))
+
+
+def test_clear_and_popitem(ct: Any) -> None:
+    table = ct.ShardedDict({number: number for number in range(100)})
+    key, value = table.popitem()
+    assert key == value
+    assert len(table) == 99
+    table.clear()
+    assert len(table) == 0
+    assert list(table) == []
+
+
+def test_iteration_yields_each_key_once(ct: Any) -> None:
+    table = ct.ShardedDict({number: number for number in range(1000)}, shards=32)
+    assert sorted(table) == list(range(1000))
+    assert sorted(table.values()) == list(range(1000))
+    assert sorted(table.items()) == [(number, number) for number in range(1000)]

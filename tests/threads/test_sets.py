@@ -1,0 +1,248 @@
+"""Sets under threads: conservation, atomic in-place operators, no torn length."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.support import Named, numbered, run_threads
+
+THREADS = 4
+STEPS = 300
+
+
+@pytest.fixture
+def table(ct: Any) -> Any:
+    return ct.ConcurrentSet()
+
+
+@pytest.mark.parametrize("make", [int, str, Named])
+def test_every_added_item_is_there(table: Any, make: Any) -> None:
+    steps = STEPS if make is not Named else 60
+
+    def work(number: int) -> None:
+        for step in range(steps):
+            table.add(make(number * steps + step))
+
+    run_threads(*numbered(work, THREADS))
+    assert table == {make(n) for n in range(THREADS * steps)}
+
+
+def test_remove_has_one_winner(table: Any) -> None:
+    table.update(range(STEPS))
+
+    def work() -> list[int]:
+        won = []
+        for item in range(STEPS):
+            try:
+                table.remove(item)
+                won.append(item)
+            except KeyError:
+                pass
+        return won
+
+    assert sorted(sum(run_threads(work, count=THREADS), [])) == list(range(STEPS))
+    assert len(table) == 0
+
+
+def test_pop_gives_each_item_once(table: Any) -> None:
+    table.update(range(THREADS * STEPS))
+
+    def work() -> list[int]:
+        items = []
+        while True:
+            try:
+                items.append(table.pop())
+            except KeyError:
+                return items
+
+    assert sorted(sum(run_threads(work, count=THREADS), [])) == list(range(THREADS * STEPS))
+
+
+def test_add_and_discard_of_own_items(table: Any) -> None:
+    def work(number: int) -> set[Any]:
+        model: set[Any] = set()
+        for step in range(STEPS * 2):
+            item = (number, step % 31)
+            if step % 3:
+                table.add(item)
+                model.add(item)
+            else:
+                table.discard(item)
+                model.discard(item)
+            assert (item in table) == (item in model)
+        return model
+
+    models = run_threads(*numbered(work, THREADS))
+    assert table == set().union(*models)
+    assert len(table) == sum(map(len, models))
+
+
+def test_in_place_operators_lose_nothing(table: Any) -> None:
+    """`|=` and `-=` of disjoint parts: a two-step operator would drop another thread's items."""
+
+    def work(number: int) -> None:
+        nonlocal table
+        for step in range(60):
+            mine = {(number, step, n) for n in range(5)}
+            table |= mine
+            assert mine <= table
+            if step % 2:
+                table -= mine
+                assert table.isdisjoint(mine)
+
+    same = table
+    run_threads(*numbered(work, THREADS))
+    assert table is same
+    assert table == {(t, s, n) for t in range(THREADS) for s in range(0, 60, 2) for n in range(5)}
+
+
+def test_intersection_update_keeps_others_adds_whole(table: Any) -> None:
+    keep = set(range(50))
+    table.update(keep)
+    stop = threading.Event()
+
+    def intersect() -> None:
+        for _ in range(100):
+            table.intersection_update(keep)
+        stop.set()
+
+    def add() -> None:
+        while not stop.is_set():
+            table.update({"x", "y"})
+
+    run_threads(intersect, add)
+    assert keep <= table
+    assert table - keep in (set(), {"x", "y"})
+
+
+def test_xor_flips_whole_groups(table: Any) -> None:
+    """Symmetric differences of one group: every snapshot holds all of it or nothing."""
+    group = frozenset(range(20))
+    flips = 60
+
+    def flip() -> None:
+        nonlocal table
+        for _ in range(flips):
+            table ^= group
+
+    def look() -> None:
+        for _ in range(flips):
+            assert table.snapshot() in (set(), group)
+            assert len(table.copy()) in (0, 20)
+
+    run_threads(flip, flip, look)
+    assert table == set()
+
+
+def test_length_is_never_torn(table: Any) -> None:
+    """While whole groups come and go at once, a length between is a lie."""
+    base, group = set(range(100)), set(range(100, 130))
+    table.update(base)
+    stop = threading.Event()
+    lengths: set[int] = set()
+
+    def look() -> None:
+        while not stop.is_set():
+            lengths.add(len(table))
+
+    reader = threading.Thread(target=look, daemon=True)
+    reader.start()
+
+    def change() -> None:
+        for _ in range(150):
+            table.update(group)
+            table.difference_update(group)
+
+    run_threads(change)
+    stop.set()
+    reader.join(30)
+    assert lengths <= {100, 130}
+
+
+def test_clear_and_update_cross(table: Any) -> None:
+    def work(number: int) -> None:
+        for step in range(100):
+            table.update((number, n) for n in range(5))
+            if step % 10 == 0:
+                table.clear()
+
+    def look() -> None:
+        for _ in range(200):
+            per_thread: dict[int, int] = {}
+            for number, _ in table.snapshot():
+                per_thread[number] = per_thread.get(number, 0) + 1
+            assert set(per_thread.values()) <= {5}
+
+    run_threads(*numbered(work, 3), look)
+
+
+def test_operators_between_tables_cross(ct: Any) -> None:
+    left, right = ct.ConcurrentSet(range(50)), ct.ConcurrentSet(range(50, 100))
+
+    def first() -> None:
+        for _ in range(60):
+            left.update(right)
+
+    def second() -> None:
+        for _ in range(60):
+            right.update(left)
+
+    def compare() -> None:
+        for _ in range(60):
+            left <= right, left == right, left | right, left & right, left.isdisjoint(right)
+
+    run_threads(first, second, compare, count=2)
+    assert left == right == set(range(100))
+
+
+def test_iterators_beside_writers(table: Any) -> None:
+    fixed = {("fixed", n) for n in range(60)}
+    table.update(fixed)
+    stop = threading.Event()
+    errors: list[Any] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            seen = list(table)
+            if len(seen) != len(set(seen)) or not fixed <= set(seen):
+                errors.append(seen)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+
+    def write(number: int) -> None:
+        for step in range(STEPS):
+            table.add((number, step))
+            table.discard((number, step - 20))
+
+    run_threads(*numbered(write, 3))
+    stop.set()
+    reader.join(60)
+    assert not errors
+
+
+def test_shared_iterator_gives_each_item_once(table: Any) -> None:
+    table.update(range(2000))
+    iterator = iter(table)
+    parts = run_threads(lambda: list(iterator), count=THREADS)
+    assert sorted(sum(parts, [])) == list(range(2000))
+
+
+def test_freeze_hash_beside_writers(ct: Any, table: Any) -> None:
+    def write(number: int) -> None:
+        for step in range(100):
+            table ^= {number, step}  # noqa: F841 - rebinding is local on purpose
+
+    def write_method(number: int) -> None:
+        for step in range(100):
+            table.symmetric_difference_update({number, step})
+
+    def look() -> None:
+        for _ in range(100):
+            frozen = table.freeze()
+            assert hash(frozen) == hash(frozenset(frozen))
+
+    run_threads(*numbered(write_method, 3), look)
