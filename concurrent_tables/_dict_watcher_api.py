@@ -7,18 +7,18 @@ cannot: Python code does not run correctly with an exception pending, and whatev
 returns, ctypes takes for its own, reports and drops; the interpreter goes on unwinding without an
 exception, and crashes.
 
-So `callback_for` makes a callback that takes the exception away first, and, for the way back, returns
-an int that puts it there again *when it is destroyed*, which is after ctypes has looked. A Python
-`__del__` could not do that, because the interpreter saves and restores the exception around it; a
-C function as `tp_finalize` can. `PyObject_CallNoArgs` serves as that function: it calls the dying
-int, whose `__call__` is `PyErr_SetRaisedException` with the address of the exception.
+So `callback_for` makes a callback that takes the exception away before any Python code runs and, for
+the way back, returns an int that puts it there again *when it is destroyed*, which is after ctypes has
+looked. A Python `__del__` could not do that, because the interpreter saves and restores the exception
+around it; a C function as `tp_finalize` can. `PyObject_CallNoArgs` serves as that function: it calls
+the dying int, whose `__call__` is `PyErr_SetRaisedException` with the address of the exception.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import PYFUNCTYPE, c_char_p, c_int, c_uint, c_void_p, py_object
+from ctypes import PYFUNCTYPE, c_char_p, c_int, c_long, c_uint, c_void_p, py_object
 from functools import partial
 from typing import Any
 
@@ -47,8 +47,10 @@ unwatch_address: Callable[[int, int], int] = PYFUNCTYPE(c_int, c_int, c_void_p)(
     ("PyDict_Unwatch", _api)
 )
 
-# The exception as an address that owns a reference, or None.
-_take_error: Callable[[], int | None] = PYFUNCTYPE(c_void_p)(("PyErr_GetRaisedException", _api))
+# Returns an exception as an address that owns a reference, or None; PyErr_SetRaisedException takes it.
+_NoArguments = PYFUNCTYPE(c_void_p)
+# Whether ctypes passes an int as wide as an address without being told its type: not on Windows.
+_PASSES_ADDRESSES = ctypes.sizeof(c_long) >= ctypes.sizeof(c_void_p)
 _set_error: Callable[[int], None] = PYFUNCTYPE(None, c_void_p)(("PyErr_SetRaisedException", _api))
 
 
@@ -103,19 +105,29 @@ def callback_for(handle: Callable[[int, int, int | None, int | None], None]) -> 
 
     It is never freed: when a watcher is cleared, another thread may have read the pointer already.
     """
-    take_error = _take_error
 
-    def callback(event: int, address: int, key: int | None, new: int | None) -> int:
-        error = take_error()  # before anything else
+    def finish(error: int | None, _: object, arguments: tuple[Any, ...]) -> int:
         try:
-            handle(event, address, key, new)
+            handle(*arguments)
         except BaseException:
             report_unraisable("Exception ignored in dict watcher", handle)
         # The result must have no other reference than the returned one. A variable of this frame
         # would be one, if the traceback of an error of `handle` outlives the call.
         return 0 if error is None else _success(error)
 
-    pointer = _WatchCallback(callback)
+    take_error: Any = _NoArguments(("PyErr_GetRaisedException", _api))
+    enter = take_error
+    if _PASSES_ADDRESSES:
+        # What ctypes calls back is no Python function, which a debugger or profiler could trace
+        # while the exception is pending, but PyErr_GetRaisedException itself. It ignores the
+        # arguments; ctypes passes them, with the result, on to `errcheck`.
+        take_error.errcheck = finish
+    else:
+
+        def enter(*arguments: Any) -> int:
+            return finish(take_error(), None, arguments)
+
+    pointer = _WatchCallback(enter)
     _api.Py_IncRef(py_object(pointer))
     return pointer
 

@@ -61,9 +61,13 @@ def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[],
             try:
                 return _run(table, key, factory)
             finally:
-                registry.compare_and_delete(flight_key, mine)
-                mine.released.set()
-        if flight.void:  # its thread stayed behind in the parent of a fork
+                try:
+                    registry.compare_and_delete(flight_key, mine)
+                finally:  # the `__eq__` of the key may fail; nobody must wait for ever
+                    mine.released.set()
+        # Void: its thread stayed behind in the parent of a fork. Released: it is not in the
+        # registry any more, or could not be taken out.
+        if flight.void or flight.released.is_set():
             registry.compare_and_delete(flight_key, flight)
             continue
         name = type(table).__name__

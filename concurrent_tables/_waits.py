@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Protocol
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from .errors import DeadlockError
 
-__all__ = ["ForkMark", "Resource", "wait_for"]
+__all__ = ["ForkMark", "PerProcess", "Resource", "wait_for"]
+
+_T = TypeVar("_T")
 
 _get_ident = threading.get_ident
 _POLL_S = 1.0
@@ -51,6 +54,25 @@ class ForkMark:
     def void(self) -> bool:
         """Whether the owner is a thread that this (forked) process does not have."""
         return self.generation != _State.generation and self.owner != _State.survivor
+
+
+class PerProcess(Generic[_T]):
+    """A lock that a forked child makes anew: a thread that it does not have may have held it."""
+
+    __slots__ = ("generation", "make", "value")
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self.make = make
+        self.generation = _State.generation
+        self.value = make()
+
+    def __call__(self) -> _T:
+        if self.generation != _State.generation:
+            with _State.lock:
+                if self.generation != _State.generation:
+                    self.value = self.make()
+                    self.generation = _State.generation
+        return self.value
 
 
 def wait_for(resource: Resource, message: str) -> None:

@@ -57,7 +57,7 @@ _FREE, _ATOMIC, _WEAK = Level.LOCK_FREE, Level.ATOMIC, Level.WEAK
 _SNAPSHOT = "of one snapshot"
 _BATCH = "all keys at once; costs a copy of the table's arrays when there is more than one"
 
-_VIEW_NOTE = "the view itself; see the views below"
+_VIEW_NOTE = "the view itself; iterating it walks a snapshot, see the views below"
 _READS = _level(_FREE, "__getitem__ get __contains__")
 _LEN = _level(_FREE, "__len__", "waits out a commit that is half done (a few stores)")
 _VERSIONS = _level(_FREE, "version keys_version", "waits out a commit that is half done")
@@ -113,6 +113,7 @@ CONTRACTS: Mapping[str, Mapping[str, Contract]] = {
             "__sizeof__",
             "immutable",
         ),
+        **_level(_FREE, "snapshot", "the table itself"),
     },
     "FrozenSet": {
         **_level(
@@ -158,15 +159,19 @@ CONTRACTS: Mapping[str, Mapping[str, Contract]] = {
     },
     "views": {
         **_level(_FREE, "__len__ __contains__", "of keys and items; as on the table"),
-        **_level(_WEAK, "__iter__ __reversed__", "`x in values()` iterates"),
         **_level(
             _ATOMIC,
-            "__and__ __or__ __sub__ __xor__ __eq__ __le__ __lt__ __ge__ __gt__ isdisjoint __repr__",
+            "__iter__ __reversed__ __and__ __or__ __sub__ __xor__ __eq__ __le__ __lt__ __ge__ __gt__ "
+            "isdisjoint __repr__",
             _SNAPSHOT,
         ),
     },
     "iterators": {
-        **_level(_WEAK, "__next__", "shared by threads, each entry goes to exactly one of them"),
+        **_level(
+            _WEAK,
+            "__next__",
+            "of a table; one of a view walks a snapshot. Shared by threads, each entry goes to one",
+        ),
     },
     "Guard": {
         **_level(_FREE, "__call__", "several values are all of one moment"),

@@ -3,8 +3,9 @@
 A table that nobody watches pays one comparison for each change. A watched table appends a *record*
 `(kind, key, old, new, version)` to the log of its `WatchState` inside the critical section that
 commits the change, so the log is in commit order. Everything else happens after the section:
-the log is drained to the subscriptions (one drainer at a time, hence in order), and the writing
-thread calls the callbacks for its own records. No lock is held while a callback runs.
+the log is drained to the subscriptions (one drainer at a time, hence in order; who finds another
+one at work leaves its records to it), and the writing thread calls the callbacks for its own
+records. Nobody waits for a thread that runs a callback or the `__eq__` of a filtered key.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ._hooks import report_unraisable
 from ._missing import MISSING
+from ._waits import ForkMark, PerProcess
 
 __all__ = [
     "ALL_KINDS",
@@ -202,10 +204,14 @@ class Subscription:
         self._table = weakref.ref(table)
         self._filter = filter
         self._queue: deque[Record] = deque()
-        # A re-entrant lock: a finalizer that writes may interrupt a thread that holds it.
-        self._ready = threading.Condition(threading.RLock())
+        self._condition = PerProcess(_reentrant_condition)
         self._loops: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self._closed = False
+
+    @property
+    def _ready(self) -> threading.Condition:
+        """Guards the queue; notified of events and of the end."""
+        return self._condition()
 
     @property
     def closed(self) -> bool:
@@ -290,7 +296,10 @@ class Subscription:
             report_unraisable("Exception ignored in the key filter of a subscription", self)
             return
         with self._ready:
-            if len(self._queue) < self.maxlen:
+            if self._closed:
+                return
+            # The end of the table is told even when the queue is full: its version is not new.
+            if len(self._queue) < self.maxlen or record[0] is EventKind.DEALLOCATED:
                 self._queue.append(record)
             else:
                 last, version = self._queue[-1], record[4]
@@ -321,6 +330,11 @@ class Subscription:
                 continue
 
 
+def _reentrant_condition() -> threading.Condition:
+    # Re-entrant: a finalizer that writes may interrupt a thread that holds it.
+    return threading.Condition(threading.RLock())
+
+
 def _resolve(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
@@ -335,8 +349,7 @@ class WatchState:
     """
 
     __slots__ = (
-        "_drain",
-        "_draining",
+        "_drainers",
         "log",
         "mask",
         "mutex",
@@ -352,8 +365,7 @@ class WatchState:
         self.watches: tuple[Watch, ...] = ()
         self.subscriptions: tuple[weakref.ref[Subscription], ...] = ()
         self.mask = 0  # low-level watcher ids, one bit each
-        self._drain = threading.RLock()
-        self._draining = False
+        self._drainers: dict[int, ForkMark] = {}  # at most one in each process (generation)
 
     def __len__(self) -> int:
         live = sum(ref() is not None for ref in self.subscriptions)
@@ -384,11 +396,13 @@ class WatchState:
                 _low_level(self.mask, Event(record[0], table, *record[1:]))
 
     def _feed(self) -> None:
-        """Move the log to the subscriptions, in order; returns once the caller's are there."""
-        with self._drain:
-            if self._draining:
-                return  # a finalizer interrupted our own drain, which will see its records
-            self._draining = True
+        """Move the log to the subscriptions, in order.
+
+        When another thread is at it (or this one, and a finalizer interrupted it), that drainer
+        takes the caller's records too: it looks at the log again after letting go.
+        """
+        me = ForkMark()
+        while self.log and self._drainers.setdefault(me.generation, me) is me:
             try:
                 while self.log:
                     record = self.log.popleft()
@@ -397,7 +411,7 @@ class WatchState:
                         if subscription is not None:
                             subscription._push(record)
             finally:
-                self._draining = False
+                self._drainers.pop(me.generation, None)
 
     def close(self, table: Any) -> None:
         """The table is going away: say so to everybody and end the subscriptions."""

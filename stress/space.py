@@ -7,6 +7,7 @@ container, and fails the round when the cell does not admit the answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -112,17 +113,26 @@ class KeySpace:
             bounds = str(low) if low == high else f"{low} to {high}"
             worker.fail("len", f"len is {size}, but only {bounds} is possible")
 
-    def scan(self, worker: Worker, limit: int | None = None) -> None:
-        """Iterate (at most `limit` steps); see the contract of iteration in targets.py."""
+    def scan(
+        self,
+        worker: Worker,
+        limit: int | None = None,
+        between: Callable[[], Cell | None] | None = None,
+    ) -> None:
+        """Iterate (at most `limit` steps); see the contract of iteration in targets.py.
+
+        `between` runs after every step; it may write a cell and return it. Iterating one of our
+        tables (not its views, which show one moment) is judged with what was written that way.
+        """
         if not self.ops.scannable:
             return
         worker.note("scan", None)
         before = [(cell, cell.floor()) for cell in tuple(self.cells)]
         try:
-            iterator = self.ops.scan(worker.rng)
+            iterator = self.ops.scan(worker.rng, live=between is not None)
             born = {id(cell) for cell in tuple(self.cells) if cell.started()}
             floors = {id(cell): taken for cell, taken in before}
-            found = self._consume(worker, islice(iterator, limit), floors, born)
+            found = self._consume(worker, islice(iterator, limit), floors, born, between)
         except RuntimeError as error:
             if self.native or self.fixed:
                 worker.fail("iteration", f"iteration refuses, though it must not: {error}")
@@ -137,6 +147,7 @@ class KeySpace:
         items: Any,
         before: dict[int, tuple[int, ...]],
         born: set[int],
+        between: Callable[[], Cell | None] | None,
     ) -> set[int]:
         """Judge every step; the ids of the cells that came."""
         found: set[int] = set()
@@ -154,6 +165,9 @@ class KeySpace:
                 )
             found.add(id(cell))
             worker.require("iteration", cell.judge(before.get(id(cell), born_later), value))
+            changed = between() if between is not None else None
+            if changed is not None:
+                before[id(changed)] = changed.floor()
         return found
 
     def _nothing_missed(

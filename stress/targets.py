@@ -18,6 +18,10 @@ What is judged follows from what the container promises.
 
 Compound methods inherited from `collections.abc` (such as `MutableMapping.pop`) promise nothing
 and are not called. What a class lacks is not judged: workloads that need it are left out.
+
+A container can take the interpreter down with it: the builtin `set` of CPython 3.11 to 3.13 loses
+items, and crashes, when threads switch inside the `__eq__` of its items. The run then ends with the
+stacks of all threads on stderr and the status of the signal instead of a report.
 """
 
 from __future__ import annotations

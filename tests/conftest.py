@@ -24,12 +24,12 @@ from typing import Any
 
 os.environ["CONCURRENT_TABLES_DEBUG"] = "1"  # before the first import of the package
 
-import pytest  # noqa: E402
-from hypothesis import HealthCheck, settings  # noqa: E402
+import pytest
+from hypothesis import HealthCheck, settings
 
-from concurrent_tables import inspect_table  # noqa: E402
-from concurrent_tables._pure import debug  # noqa: E402
-from concurrent_tables._select import load  # noqa: E402
+from concurrent_tables import inspect_table
+from concurrent_tables._pure import debug
+from concurrent_tables._select import load
 
 DEFAULT_TIMEOUT_SECONDS = 120
 FREE_THREADED_BUILD = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -55,7 +55,9 @@ def _load_columns() -> tuple[dict[str, Any], str]:
         built = importlib.util.find_spec("concurrent_tables._core") is not None
         if built or wanted == "0":
             state = "is built but does not load" if built else "is not built"
-            raise pytest.UsageError(f"the extension concurrent_tables._core {state}: {error}") from error
+            raise pytest.UsageError(
+                f"the extension concurrent_tables._core {state}: {error}"
+            ) from error
         return columns, "python (c: not built)"
     return columns, "python, c"
 
@@ -81,7 +83,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "timeout(seconds): the time after which a test counts as hung")
+    config.addinivalue_line(
+        "markers", "timeout(seconds): the time after which a test counts as hung"
+    )
     config.addinivalue_line("markers", "slow: takes several seconds")
 
 

@@ -44,7 +44,9 @@ class Deadline:
         return time.monotonic() < self._end
 
 
-def run_threads(*bodies: Callable[[], Any], count: int = 1, timeout: float = JOIN_SECONDS) -> list[Any]:
+def run_threads(
+    *bodies: Callable[[], Any], count: int = 1, timeout: float = JOIN_SECONDS
+) -> list[Any]:
     """Run every body in `count` threads that start at one barrier; their results, in order.
 
     An error in a thread is raised here once all have ended; threads that do not end are a

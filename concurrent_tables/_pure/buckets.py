@@ -118,6 +118,8 @@ class Buckets:
         # Straight-line from here to the end: nothing else can run in this thread.
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         array[slot] = chain  # I3: the chain is complete; this publishes it
         self.used += more
@@ -135,6 +137,8 @@ class Buckets:
         watch = table._watch
         if table._version != version or table._block is not self:
             return False
+        if bump and watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + bump
         table._block = new
         table._keys_version += bump

@@ -21,11 +21,13 @@ Sections of several mutexes take them in address order, so that two of them cann
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from types import TracebackType
+from collections.abc import Callable
+from types import FrameType, TracebackType
 
-__all__ = ["CriticalSection", "Mutex", "active_sections", "assert_held"]
+__all__ = ["CriticalSection", "Mutex", "active_sections", "assert_held", "wait_outside"]
 
 
 class Mutex:
@@ -76,27 +78,38 @@ class CriticalSection:
     Thread-safety: an instance belongs to the thread that entered it and is used once.
     """
 
-    __slots__ = ("held", "mutexes")
+    __slots__ = ("frame", "held", "mutexes", "taking")
 
     def __init__(self, *mutexes: Mutex) -> None:
         if len(mutexes) > 1:
             # Address order, each mutex once: two sections of the same mutexes cannot cross.
             mutexes = tuple({id(m): m for m in sorted(mutexes, key=id)}.values())
         self.mutexes = mutexes
-        # The mutexes held right now; shorter than `mutexes` while suspended or waiting. Emptied
-        # *before* a release, with no call in between, so that nothing is released twice.
-        self.held: tuple[Mutex, ...] = ()
+        # The mutexes held right now; fewer than `mutexes` while suspended or waiting. One is noted
+        # after its acquisition and taken off before its release, so none is released twice.
+        self.held: list[Mutex] = []
+        # While the mutexes are being taken, a section that interrupts must not do it as well.
+        self.taking = True
+        self.frame: FrameType | None = None  # of the `with` block: see `_discard_stale`
 
     def __enter__(self) -> CriticalSection:
-        if _fork.pending is not None:
-            _fork.wait()
         sections = _thread.sections
+        if sections:
+            _discard_stale(sections)
+        self.frame = sys._getframe(1)
+        # On the stack first, then look for a fork: the forking thread announces itself first, then
+        # looks at the stacks. One of the two sees the other.
         sections.append(self)
+        while _fork.pending is not None and not _fork.passes(sections):
+            sections.remove(self)
+            _fork.done.wait(0.01)
+            sections.append(self)
         try:
             self._take(sections)
         except BaseException:  # an asynchronous exception while waiting
             self._drop()
             sections.remove(self)
+            self.frame = None
             raise
         return self
 
@@ -107,38 +120,80 @@ class CriticalSection:
         traceback: TracebackType | None,
         /,
     ) -> None:
-        self._drop()
         sections = _thread.sections
         sections.remove(self)
-        if sections and sections[-1].suspended:
-            sections[-1]._take(sections)
+        self._drop()
+        self.frame = None  # it refers to this section
+        _resume(sections)
 
     @property
     def suspended(self) -> bool:
         """Whether an inner section made this one give up its mutexes."""
-        return len(self.held) != len(self.mutexes)
+        return not self.taking and len(self.held) != len(self.mutexes)
 
     def _take(self, sections: list[CriticalSection]) -> None:
         """Take all mutexes; when one is taken, let go of every other section first."""
-        if self._acquire(blocking=False):
-            return
-        for section in sections:
-            section._drop()
-        self._acquire(blocking=True)
+        self.taking = True
+        while not self._acquire(blocking=False):
+            for section in tuple(sections):
+                section._drop()
+            if self._acquire(blocking=True):
+                break
+        self.taking = False
 
     def _acquire(self, blocking: bool) -> bool:
-        for position, mutex in enumerate(self.mutexes):
+        for mutex in self.mutexes:
             if not mutex.lock.acquire(blocking):
-                self._drop()
-                return False
-            self.held = self.mutexes[: position + 1]
-        return True
+                break
+            self.held.append(mutex)
+        # A section that interrupted this may have had to wait, and then let go of ours.
+        if len(self.held) == len(self.mutexes):
+            return True
+        self._drop()
+        return False
 
     def _drop(self) -> None:
         held = self.held
-        self.held = ()
-        for mutex in reversed(held):
-            mutex.lock.release()
+        while held:
+            held.pop().lock.release()
+
+
+def _resume(sections: list[CriticalSection]) -> None:
+    """Take the mutexes of the section on top again, if it had to give them up."""
+    if sections and sections[-1].suspended:
+        sections[-1]._take(sections)
+
+
+def _discard_stale(sections: list[CriticalSection]) -> None:
+    """End the sections whose `with` block is gone.
+
+    An exception that a signal handler raises at the first instruction of `__exit__` keeps it from
+    running. No such section is left once its thread begins another one.
+    """
+    alive = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        alive.add(frame)
+        frame = frame.f_back
+    for section in tuple(sections):
+        if section.frame is not None and section.frame not in alive:
+            section._drop()
+            sections.remove(section)
+            section.frame = None
+
+
+def wait_outside(wait: Callable[[], None]) -> None:
+    """Call `wait`, which may take long, with all sections of this thread suspended.
+
+    There are some only when a finalizer or a signal handler interrupted them.
+    """
+    sections = _thread.sections
+    for section in tuple(sections):
+        section._drop()
+    try:
+        wait()
+    finally:
+        _resume(sections)
 
 
 class _ForkGate:
@@ -173,21 +228,16 @@ class _ForkGate:
         if own is not None:
             _stacks[me] = own
 
-    def wait(self) -> None:
-        """Block a section of another thread than the forking one until the fork is over."""
-        while self.pending is not None and self.pending != threading.get_ident():
-            if _thread.sections and any(section.held for section in _thread.sections):
-                return  # the fork waits for *us*: go on, and stop at the next outermost section
-            self.done.wait(0.01)
+    def passes(self, sections: list[CriticalSection]) -> bool:
+        """Whether the section on top may begin: the forking thread's own, or an inner one.
+
+        The fork waits for the outer section of this thread, which ends after the inner one.
+        """
+        return self.pending == threading.get_ident() or len(sections) > 1
 
     def _others_active(self) -> bool:
         me = threading.get_ident()
-        return any(
-            section.held
-            for ident, sections in _stacks.copy().items()
-            if ident != me
-            for section in list(sections)
-        )
+        return any(sections for ident, sections in _stacks.copy().items() if ident != me)
 
 
 _fork = _ForkGate()

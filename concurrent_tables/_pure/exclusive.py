@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from .._waits import ForkMark, wait_for
-from .critical_section import CriticalSection
+from .critical_section import CriticalSection, wait_outside
 
 __all__ = ["Gate", "exclusive"]
 
@@ -40,12 +40,13 @@ class Gate(ForkMark):
 
     def wait(self, table: Any) -> None:
         """Wait until the holder is done; DeadlockError if it waits, in turn, for this thread."""
-        wait_for(
-            self,
+        message = (
             f"{type(table).__name__}: waiting for the thread that holds this table exclusively "
             "would deadlock, since it waits for something that this thread holds; "
-            "name all tables in one exclusive(...)",
+            "name all tables in one exclusive(...)"
         )
+        # A finalizer may write in the middle of a section, which must not be held meanwhile.
+        wait_outside(lambda: wait_for(self, message))
 
 
 class exclusive:
@@ -107,7 +108,10 @@ class exclusive:
         traceback: TracebackType | None,
         /,
     ) -> None:
-        _leave(self._held.pop())
+        if not self._held:
+            raise RuntimeError("exclusive: left without having been entered")
+        _leave(self._held[-1])
+        self._held.pop()
 
 
 def _enter(table: Any) -> None:
@@ -125,11 +129,11 @@ def _enter(table: Any) -> None:
 
 
 def _leave(tables: list[Any]) -> None:
+    if any(table._gate is None or table._gate.foreign for table in tables):
+        raise RuntimeError("exclusive: left by another thread than the one that entered")
     for table in reversed(tables):
         with CriticalSection(table._mutex):
             gate = table._gate
-            if gate is None or gate.foreign:
-                raise RuntimeError("exclusive: left by another thread than the one that entered")
             gate.depth -= 1
             if gate.depth == 0:
                 table._gate = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .hashing import frozenset_hash
 from .keys import MISS, DictKeys
 from .mapping_api import is_mapping, pairs_of
+from .state import own_state
 from .table import NULL
 from .views import ItemsView, KeyIterator, KeysView, ValuesView
 
@@ -183,9 +184,12 @@ class FrozenDict:
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + self._block.nbytes
 
+    def __getstate__(self) -> Any:
+        return own_state(self)
+
     def __reduce__(self) -> Any:
-        state = getattr(self, "__dict__", None) or None
-        return copyreg.__newobj__, (type(self), dict(pairs_of(self))), state  # type: ignore[attr-defined]
+        arguments = type(self), dict(pairs_of(self))
+        return copyreg.__newobj__, arguments, self.__getstate__()  # type: ignore[attr-defined]
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

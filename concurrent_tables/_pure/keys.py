@@ -52,6 +52,7 @@ __all__ = [
     "DictKeys",
     "RestartLimit",
     "find",
+    "settled",
     "usable_fraction",
 ]
 
@@ -298,6 +299,8 @@ class DictKeys:
         # Straight-line from here to the end: nothing else can run in this thread.
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         ix = self.nentries
         if hashes is not None:
@@ -321,6 +324,8 @@ class DictKeys:
         values, watch = self.values, table._watch
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         values[ix] = value
         table._version = version + 1
@@ -340,6 +345,8 @@ class DictKeys:
         index, keys, values, watch = self.index, self.keys, self.values, table._watch
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         values[ix] = NULL
         index[slot] = DUMMY
@@ -453,8 +460,18 @@ class RestartLimit:
             )
 
 
+def settled(table: Table, count: int) -> int:
+    """How many of the first `count` entries, loaded before, a lookup from now on surely sees.
+
+    A commit raises the count before it publishes its entry. While one is half done, its entry
+    must not count as seen: the lookup may miss it, and a writer that then trusted the miss would
+    insert the key twice. A commit that ends before `_version` is loaded has published it.
+    """
+    return count if table._started == table._version else max(0, count - 1)
+
+
 def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
-    """Look `key` up without a lock; (block, ix or MISS, entries when it began, value or NULL).
+    """Look `key` up without a lock; (block, ix or MISS, entries seen for sure, value or NULL).
 
     User comparisons run unpinned, holding references to the block and the key; afterwards the
     lookup goes on only if the table still has the same block and the entry the same key (I6).
@@ -464,7 +481,7 @@ def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
     try:
         while True:
             block = table._block
-            seen = block.nentries
+            seen = settled(table, block.nentries)
             i, perturb = h & block.mask, h & HASH_MASK
             while True:
                 status, ix, i, perturb = block.probe(key, h, i, perturb)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..inspection import Layout
+from .critical_section import CriticalSection
 from .keys import DEAD, DictKeys
 from .split import SplitKeys
-from .table import NULL, Table, WriteSection
+from .table import NULL, Table
 
 __all__ = ["block_layout", "frozen_layout", "sharded_layout", "table_layout"]
 
@@ -68,7 +69,7 @@ def table_layout(table: Table) -> Layout:
     """The layout of a mutable table at one moment."""
     table._touch()
     while True:
-        with WriteSection(table):
+        with CriticalSection(table._mutex):
             block, version = table._block, table._version
             layout = block_layout(block)
             watch = table._watch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._missing import MISSING
 from ..events import EventKind
+from .critical_section import CriticalSection
 from .keys import MISS, find
 from .mapping_api import ANY, PRESENT, MappingAPI
 from .reclaim import domain
@@ -147,6 +148,7 @@ class MappingTable(MappingAPI, Table):
     def _committed(self, pending: Pending, event: Any, *dropped: Any) -> None:
         """Note what a commit unlinked and recorded; still inside the section."""
         domain.record().writes += 1
+        self._drop_snapshot(pending)
         pending.drop(*dropped)
         if event is not None:
             pending.records.append(event)
@@ -200,12 +202,11 @@ class MappingTable(MappingAPI, Table):
         if watch is not None:
             first = watch.version + 1
             events = [(*change, first + offset) for offset, change in enumerate(changes)]
-        if not self._replace_block(block, new, version, pending, bump=count, rekey=rekey):
+        if not self._replace_block(
+            block, new, version, pending, bump=count, rekey=rekey, events=events
+        ):
             return False
-        if watch is not None:
-            watch.version += count
-            watch.log.extend(events)
-            pending.records += events
+        pending.records += events
         self._committed(pending, None)
         return True
 
@@ -223,7 +224,7 @@ class MappingTable(MappingAPI, Table):
         if cached is not None and cached[0] == self._started:
             return cached[1]  # type: ignore[no-any-return]
         while True:
-            with WriteSection(self):
+            with CriticalSection(self._mutex):  # not `WriteSection`: readers pass gates
                 block, version = self._block, self._version
                 frozen = block.frozen_copy()
                 if self._version == version and self._block is block:

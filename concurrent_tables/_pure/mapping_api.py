@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._missing import MISSING, reject_missing
 from .operations import AtomicOperations
+from .state import copied, own_state
 from .table import NULL
 from .views import ItemsView, KeyIterator, KeysView, ValuesView
 
@@ -89,7 +90,8 @@ class MappingAPI(AtomicOperations):
 
     def pop(self, key: Any, default: Any = _NO_DEFAULT, /) -> Any:
         """Remove `key` and return its value; `default`, or KeyError, when absent. Atomic."""
-        old = self._transact(key, PRESENT, NULL)[1]
+        # As dict does, an empty table does not ask for the hash.
+        old = self._transact(key, PRESENT, NULL)[1] if len(self) else NULL
         if old is not NULL:
             return old
         if default is _NO_DEFAULT:
@@ -186,20 +188,17 @@ class MappingAPI(AtomicOperations):
 
     def __copy__(self) -> Any:
         # copy.copy keeps a subclass and its attributes, `copy()` does not; as for dict.
-        function, arguments, state, _, items = self.__reduce__()
-        result = function(*arguments)
-        if state is not None:
-            result.__dict__.update(state)
-        for key, value in items:
-            result[key] = value
-        return result
+        return copied(self)
+
+    def __getstate__(self) -> Any:
+        return own_state(self)
 
     def __reduce__(self) -> Any:
-        state = getattr(self, "__dict__", None) or None
+        arguments = getattr(self, "__getnewargs__", self._new_arguments)()
         return (
             copyreg.__newobj__,  # type: ignore[attr-defined]
-            (type(self), *self._new_arguments()),
-            state,
+            (type(self), *arguments),
+            self.__getstate__(),
             None,
             iter(self.snapshot().items()),
         )
@@ -224,8 +223,8 @@ def pairs_of(other: Any) -> Iterable[tuple[Any, Any]]:
     snapshot = getattr(type(other), "snapshot", None)
     if snapshot is not None and is_mapping(other):
         return snapshot(other).items()  # type: ignore[no-any-return]
-    if type(other) is dict:
-        return list(other.items())
+    if isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
+        return list(dict.items(other))  # as dict does, without asking the subclass
     if hasattr(other, "keys"):
         return ((key, other[key]) for key in other.keys())  # noqa: SIM118 (the dict protocol)
     return _checked_pairs(other)

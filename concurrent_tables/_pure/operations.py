@@ -217,7 +217,7 @@ class AtomicOperations:
                 continue
             own_key, old = new_block.keys[ix], new_block.values[ix]
             if new is NULL:
-                removed[own_key] = old
+                removed[key] = old  # under the key as given, as `get_many` does
                 new_block.remove(ix)
                 records.append((EventKind.DELETED, own_key, old, MISSING))
                 dropped += [own_key, old]

@@ -21,6 +21,7 @@ from .mapping_api import is_mapping
 from .reclaim import domain
 from .set_keys import Comparisons, SetKeys, find_member, reject_endless
 from .set_operations import SetReads, gathered, is_set, lookup_key, operand_block
+from .state import copied
 from .table import Pending, Table, WriteSection
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ class ConcurrentSet(SetReads, Table):
     def _committed(self, pending: Pending, event: Any) -> None:
         """Note a commit and what it recorded; still inside the section."""
         domain.record().writes += 1
+        self._drop_snapshot(pending)
         if event is not None:
             pending.records.append(event)
 
@@ -369,12 +371,11 @@ class ConcurrentSet(SetReads, Table):
         if watch is not None:
             first = watch.version + 1
             events = [(*change, first + offset) for offset, change in enumerate(changes)]
-        if not self._replace_block(block, new, version, pending, bump=count, rekey=count):
+        if not self._replace_block(
+            block, new, version, pending, bump=count, rekey=count, events=events
+        ):
             return False
-        if watch is not None:
-            watch.version += count
-            watch.log.extend(events)
-            pending.records += events
+        pending.records += events
         self._committed(pending, None)
         return True
 
@@ -382,11 +383,7 @@ class ConcurrentSet(SetReads, Table):
 
     def __copy__(self) -> Any:
         # copy.copy keeps a subclass and its attributes, `copy()` does not; as for set.
-        make, arguments, state = self.__reduce__()
-        result = make(*arguments)
-        if state is not None:
-            result.__dict__.update(state)
-        return result
+        return copied(self)
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + int(self._block.nbytes)

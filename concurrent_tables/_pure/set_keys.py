@@ -46,6 +46,7 @@ from .keys import (
     MISS,
     PERTURB_SHIFT,
     SAFE_TYPES,
+    settled,
 )
 from .reclaim import domain
 from .table import NULL, Table
@@ -304,6 +305,8 @@ class SetKeys:
         # Straight-line from here to the end: nothing else can run in this thread.
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         position = self.fill
         hashes[slot] = h
@@ -323,6 +326,8 @@ class SetKeys:
         keys, watch = self.keys, table._watch
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         keys[slot] = DEAD  # the reference goes to `Pending`
         self.used -= 1
@@ -399,7 +404,7 @@ class Comparisons:
 
 
 def find_member(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
-    """Look `key` up without a lock; (block, slot or MISS, fill when it began, the element).
+    """Look `key` up without a lock; (block, slot or MISS, insertions seen for sure, the element).
 
     User comparisons run unpinned, holding references to the block and the element; afterwards the
     lookup goes on only if the table still has the same block and the slot the same key (I6).
@@ -409,7 +414,7 @@ def find_member(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
     try:
         while True:
             block: SetKeys = table._block
-            seen = block.fill
+            seen = settled(table, block.fill)
             slots = block.probe_slots(h)
             while True:
                 status, slot, candidate = block.probe(key, h, slots)

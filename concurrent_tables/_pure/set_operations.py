@@ -18,6 +18,7 @@ from .keys import DEAD, MISS
 from .mapping_api import is_mapping
 from .reclaim import domain
 from .set_keys import SetKeys
+from .state import own_state
 from .table import NULL
 
 __all__ = ["SetIterator", "SetReads", "is_set", "lookup_key", "operand_block"]
@@ -326,8 +327,11 @@ class SetReads:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._repr_items()})"
 
+    def __getstate__(self) -> Any:
+        return own_state(self)
+
     def __reduce__(self) -> Any:
-        return type(self), (self._members(),), getattr(self, "__dict__", None) or None
+        return type(self), (self._members(),), self.__getstate__()
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

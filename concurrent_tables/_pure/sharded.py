@@ -17,11 +17,13 @@ slot inside the shard). One-key operations go to one shard. Three things go over
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from .._missing import MISSING
+from .._waits import ForkMark
 from ..events import ALL_KINDS, Event, EventKind, Filter, Subscription, Watch, WatchState
 from . import debug
 from .critical_section import CriticalSection, Mutex
@@ -42,7 +44,7 @@ __all__ = ["ShardedDict"]
 _SCRAMBLE = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Fibonacci hashing, Knuth vol. 3, 6.4)
 _MASK = (1 << 64) - 1
 MAX_SHARDS = 1024
-_TRIES = 8
+_TRIES = 64
 
 
 class _Shard(ConcurrentDict):
@@ -55,18 +57,26 @@ class _Shard(ConcurrentDict):
     def _event_table(self) -> Any:
         return self._whole()
 
+    def _drop_snapshot(self, pending: Pending) -> None:
+        super()._drop_snapshot(pending)
+        whole = self._whole()
+        if whole is not None and whole._snapshot is not None:
+            pending.drop(whole._snapshot)
+            whole._snapshot = None
+
     def __del__(self) -> None:
         """Nothing: the whole tells its watchers."""
 
 
-class _Overlay:
-    """What the keys of a batch map to while it is being committed."""
+class _Overlay(ForkMark):
+    """What the keys of a batch map to while it is being committed, and whose batch it is."""
 
     __slots__ = ("changes", "everything", "outer")
 
     def __init__(self, changes: dict[Any, Any], everything: bool, outer: _Overlay | None) -> None:
         from .frozen_dict import FrozenDict
 
+        super().__init__()
         self.changes = FrozenDict({key: (new,) for key, new in changes.items()})
         self.everything = everything
         self.outer = outer  # of a batch that a comparison of ours interrupted
@@ -150,8 +160,21 @@ class ShardedDict(MappingAPI):
     def _shard(self, key: Any) -> _Shard:
         return self._shards[((hash(key) * _SCRAMBLE) & _MASK) >> self._shift]
 
-    def _lookup(self, key: Any) -> Any:
+    def _present_overlay(self) -> _Overlay | None:
+        """The overlay, unless its batch stayed behind in the parent of a fork."""
         overlay = self._overlay
+        return None if overlay is None or overlay.void else overlay
+
+    def _overlaid(self) -> bool:
+        """Whether another thread is committing a batch.
+
+        A comparison in a batch of our own reads the shards as far as they are committed.
+        """
+        overlay = self._present_overlay()
+        return overlay is not None and overlay.owner != threading.get_ident()
+
+    def _lookup(self, key: Any) -> Any:
+        overlay = self._present_overlay()
         if overlay is not None:
             hit = overlay.find(key)
             if hit is not None:
@@ -170,7 +193,7 @@ class ShardedDict(MappingAPI):
                     return shard.popitem()
                 except KeyError:
                     continue
-            if self.keys_version == version and self._overlay is None:
+            if self.keys_version == version and not self._overlaid():
                 raise KeyError(f"popitem(): {type(self).__name__} is empty")
 
     # -- over all shards -------------------------------------------------------------------------
@@ -208,12 +231,14 @@ class ShardedDict(MappingAPI):
         if isinstance(parts, tuple):
             versions, tables = parts
             cached = self._snapshot = (versions, _joined(tables))
+            if versions != [shard._started for shard in self._shards]:
+                self._snapshot = None  # a write, which dropped the one before: keep nothing alive
         result: FrozenDict = cached[1]
         return result
 
     def _collect(self, cached: Any) -> Any:
         """(versions, snapshots) of one moment; True when `cached` is current; else None."""
-        if self._overlay is not None:
+        if self._overlaid():
             return None
         versions = [shard._at_rest() for shard in self._shards]
         if cached is not None and cached[0] == versions:
@@ -221,7 +246,7 @@ class ShardedDict(MappingAPI):
         else:
             tables = [shard.snapshot() for shard in self._shards]
         again = [shard._started for shard in self._shards]
-        if versions != again or self._overlay is not None:
+        if versions != again or self._overlaid():
             return None
         return True if tables is None else (versions, tables)
 
@@ -229,7 +254,7 @@ class ShardedDict(MappingAPI):
         """A dict of those `keys` that are present, all values of one moment. Atomic."""
         wanted = list(keys)
         for _ in range(_TRIES):
-            if self._overlay is not None:
+            if self._overlaid():
                 continue
             versions = [shard._at_rest() for shard in self._shards]
             found = {}
@@ -237,7 +262,7 @@ class ShardedDict(MappingAPI):
                 value = self._shard(key)._lookup(key)
                 if value is not NULL:
                     found[key] = value
-            if self._overlay is None and versions == [shard._started for shard in self._shards]:
+            if not self._overlaid() and versions == [shard._started for shard in self._shards]:
                 return found
         return self.snapshot().get_many(wanted)
 
@@ -247,7 +272,7 @@ class ShardedDict(MappingAPI):
         try:
             with exclusive(self):
                 if any(shard._block.used for shard in self._shards):
-                    self._overlay = _Overlay({}, True, outer := self._overlay)
+                    self._overlay = _Overlay({}, True, outer := self._present_overlay())
                     try:
                         self._clear_shards(pendings)
                     finally:
@@ -294,7 +319,7 @@ class ShardedDict(MappingAPI):
             with exclusive(self):  # all shards: there is one overlay
                 for shard, part in groups.values():  # a comparison that raises does so here
                     shard.get_many(part)
-                self._overlay = _Overlay(changes, False, outer := self._overlay)
+                self._overlay = _Overlay(changes, False, outer := self._present_overlay())
                 try:
                     for shard, part in groups.values():
                         pending = Pending()
@@ -325,9 +350,8 @@ class ShardedDict(MappingAPI):
         return ShardedDict(shards=len(self._shards))
 
     def __reduce__(self) -> Any:
-        state = getattr(self, "__dict__", None) or None
         count, items = len(self._shards), iter(self.snapshot().items())
-        return _new_sharded, (type(self), count), state, None, items
+        return _new_sharded, (type(self), count), self.__getstate__(), None, items
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + sum(shard.__sizeof__() for shard in self._shards)
@@ -453,12 +477,12 @@ class _ShardedGuard(Guard):
 
     def __call__(self) -> Any:
         table = self._table
-        if table._overlay is None:
+        if not table._overlaid():
             version = table.version if len(self._parts) > 1 else 0
             values = tuple(part() for part in self._parts)
             if len(values) == 1:
                 return values[0]
-            if table._overlay is None and version == sum(s._started for s in table._shards):
+            if not table._overlaid() and version == sum(s._started for s in table._shards):
                 return values
         found = table.get_many(self._keys)
         values = tuple(found.get(key, MISSING) for key in self._keys)

@@ -22,6 +22,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._waits import PerProcess
 from ..events import Record
 from . import debug
 from .keys import COMPARE, MISS, DictKeys, build
@@ -65,7 +66,7 @@ class SharedKeys:
         self._keys = DictKeys(_SHARED_LOG2_SIZE, unicode=True)
         # A leaf: nothing else is taken, and no user code runs, while it is held. Re-entrant
         # because a finalizer may interrupt the holder.
-        self._lock = threading.RLock()
+        self._lock = PerProcess(threading.RLock)
         for name in names:
             if type(name) is not str:
                 raise TypeError(f"SharedKeys: names must be str, not {type(name).__name__}")
@@ -102,7 +103,7 @@ class SharedKeys:
         ix = keys.locate(name, h)
         if ix != MISS or not append:
             return ix
-        with self._lock:
+        with self._lock():
             while True:
                 count = keys.nentries
                 ix, slot = keys.locate(name, h), keys.empty_slot(h)
@@ -245,6 +246,8 @@ class SplitKeys:
         # Straight-line from here to the end: nothing else can run in this thread.
         if table._version != version or table._block is not self:
             return False
+        if watch is not None and (event is None or event[4] != watch.version + 1):
+            return False  # watched since, or an event of another shard came first
         table._started = version + 1
         order_log[self.nentries] = ix
         self.nentries += 1

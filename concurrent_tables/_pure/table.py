@@ -16,6 +16,7 @@ I10: what a shared table unlinks is retired; an unshared one drops it directly.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -99,6 +100,7 @@ class WriteSection:
             mutexes += [w.mutex for w in watches if w is not None and w.mutex is not None]
             section = CriticalSection(*mutexes)
             section.__enter__()
+            section.frame = sys._getframe(1)  # the `with` block is our caller's
             blocked = next(
                 (t for t in self.tables if t._gate is not None and t._gate.foreign), None
             )
@@ -276,20 +278,45 @@ class Table:
         return None if watch is None else (kind, key, old, new, watch.version + 1)
 
     def _replace_block(
-        self, block: Any, new: Any, version: int, pending: Pending, *, bump: int = 0, rekey: int = 0
+        self,
+        block: Any,
+        new: Any,
+        version: int,
+        pending: Pending,
+        *,
+        bump: int = 0,
+        rekey: int = 0,
+        events: list[Record] | None = None,
     ) -> bool:
         """Commit a new block in place of `block`; whether the plan was still good.
 
-        `bump` and `rekey` are what the versions rise by: nothing for a mere resize.
+        `bump` and `rekey` are what the versions rise by: nothing for a mere resize. `events` has
+        one record for each change, as planned (none when nobody watched); None when the caller
+        sees to them.
         """
+        watch = self._watch
+        # Straight-line from here to the log: nothing else can run in this thread.
         if self._version != version or self._block is not block:
             return False
+        planned = watch.version + 1 if watch is not None else 0
+        if events is not None and planned and (not events or events[0][4] != planned):
+            return False  # watched since, or an event of another shard came first
         self._started = version + bump
         self._block = new
         self._keys_version += rekey
         self._version = version + bump
+        if events and watch is not None:
+            watch.version += bump
+            watch.log.extend(events)
         pending.drop_block(block)
         return True
+
+    def _drop_snapshot(self, pending: Pending) -> None:
+        """After a commit: a cached snapshot must not keep alive what was removed."""
+        stale = self._snapshot
+        if stale is not None:
+            self._snapshot = None
+            pending.drop(stale)
 
     def __del__(self) -> None:
         watch = getattr(self, "_watch", None)

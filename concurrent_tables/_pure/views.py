@@ -98,8 +98,10 @@ def _current_entry(table: Any, block: Any, ix: int) -> tuple[Any, Any]:
     """The entry `ix` of `block` as it is now: (key, value), value NULL when it is gone."""
     record = domain.pin()
     try:
-        # The value before the key: a deletion empties the value first.
-        value, key = block.values[ix], block.keys[ix]
+        # The key before the value: a deletion empties the value first, so a live value read after
+        # a key belongs to that key, and a dead key never comes with a live value.
+        key = block.keys[ix]
+        value = block.values[ix]
         present = table._block
         if value is NULL or present is block:
             return key, value

@@ -69,7 +69,9 @@ class Groups(Round):
 
     def _judge_whole(self, worker: Worker) -> None:
         """Look at the whole table in one of the ways that see one moment of it."""
-        way = worker.rng.choice(("snapshot", "copy", "|", "items() | ()", "pickle"))
+        way = worker.rng.choice(
+            ("snapshot", "copy", "|", "list(items())", "items() | ()", "pickle")
+        )
         worker.note(way, None)
         if way == "snapshot":
             seen = self.table.snapshot()
@@ -81,6 +83,8 @@ class Groups(Round):
             if "<locals>" in type(self.table).__qualname__:
                 return  # a class that no other process could find
             seen = pickle.loads(pickle.dumps(self.table))
+        elif way == "list(items())":
+            seen = dict(list(self.table.items()))
         else:
             seen = dict(self.table.items() | set())
         for group in range(self._groups):

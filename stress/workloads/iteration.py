@@ -43,16 +43,29 @@ class Iteration(Round):
     def step(self, worker: Worker) -> None:
         space, rng, passing = self.space, worker.rng, self.passing[worker.index]
         if worker.index % 2 == 0:
-            space.scan(worker)
-        elif not passing or rng.random() < 0.2:
-            if space.owned[worker.index]:
-                space.put(worker, space.writable(worker))
+            if passing and rng.random() < 0.5:
+                space.scan(worker, between=lambda: self._change(worker))
+            else:
+                space.scan(worker)
         else:
+            self._change(worker)
+
+    def _change(self, worker: Worker) -> Cell | None:
+        """One write to a cell of this thread; the cell."""
+        space, rng, passing = self.space, worker.rng, self.passing[worker.index]
+        own = space.owned[worker.index]
+        if own and (not passing or rng.random() < 0.2):
+            cell = space.cells[rng.choice(own)]
+            space.put(worker, cell)
+        elif passing:
             cell = rng.choice(passing)
             if rng.random() < 0.5:
                 space.put(worker, cell)
             else:
                 space.delete(worker, cell)
+        else:
+            return None
+        return cell
 
     def at_rest(self) -> None:
         self.space.check_at_rest()

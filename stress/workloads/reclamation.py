@@ -18,6 +18,9 @@ __all__: list[str] = []
 # Back-pressure holds a thread at this many retired items (the design's figure).
 _LIMBO_ITEMS = 4096
 _KEYS = 24
+# A thread polls every 64 items that it retires; alone, it then finds nobody pinned.
+_QUIET_CHANGES = 512
+_QUIET_BOUND = 256
 
 
 class Tracked:
@@ -88,6 +91,7 @@ class _Reclamation(Round):
 
     def at_rest(self) -> None:
         check_layout(self.arena, self.table)
+        self._check_quiet()
         self.empty()
         self.package.reclaim.flush()
         if self._alive():  # other parts of the interpreter may delay too
@@ -105,6 +109,20 @@ class _Reclamation(Round):
             not pending, "leak", f"{pending} retired items are pending after reclaim.flush()"
         )
         self._drop_table()
+
+    def _check_quiet(self) -> None:
+        """One thread goes on writing alone: nothing may pile up, its own or what others left."""
+        worker = self.arena.workers[0]
+        for number in range(_QUIET_CHANGES):
+            fresh = Tracked(self.keys[number % _KEYS])
+            self.refs[0].append(weakref.ref(fresh))
+            self.change(worker, number % _KEYS, fresh)
+        pending = self._pending()
+        self.arena.expect(
+            pending <= _QUIET_BOUND,
+            "reclamation bound",
+            f"{pending} retired items are pending after {_QUIET_CHANGES} changes by one thread alone",
+        )
 
     def _alive(self) -> int:
         return sum(ref() is not None for refs in self.refs for ref in refs)

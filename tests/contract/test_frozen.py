@@ -53,7 +53,9 @@ def test_hash_is_cached(ct: Any) -> None:
     assert len(calls) == made
 
 
-@given(pairs=st.lists(st.tuples(st.text(max_size=3), st.integers()), max_size=20), seed=st.randoms())
+@given(
+    pairs=st.lists(st.tuples(st.text(max_size=3), st.integers()), max_size=20), seed=st.randoms()
+)
 def test_frozen_dict_hash_ignores_order(ct: Any, pairs: list[Any], seed: Any) -> None:
     model = dict(pairs)
     shuffled = list(model.items())

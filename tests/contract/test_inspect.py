@@ -38,13 +38,14 @@ def test_all_but_one_deleted(ct: Any, count: int, width: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_three_million_entries(ct: Any) -> None:
-    table = ct.ConcurrentDict(zip(range(3_000_000), range(3_000_000)))
+    table = ct.ConcurrentDict(dict.fromkeys(range(3_000_000), "value"))
     info = ct.inspect_table(table)
     assert info.index_width == 4
     assert info.entries == len(table) == 3_000_000
-    assert table[2_999_999] == 2_999_999
+    assert table[2_999_999] == "value"
+    del info
     table.pop_many(range(2_999_999))
-    assert list(table.items()) == [(2_999_999, 2_999_999)]
+    assert list(table.items()) == [(2_999_999, "value")]
     table.clear()  # a small table for the oracle that follows
 
 
@@ -90,7 +91,7 @@ def test_attributes(ct: Any, name: str) -> None:
     assert info.nbytes > 0
     assert info.version == table.version
     assert not info.watchers
-    assert info.index_width in (1, 2, 4, 8)
+    assert info.index_width in ((0,) if name == "ConcurrentSet" else (1, 2, 4, 8))
     assert sum(info.probe_lengths.values()) == 3
     assert info.shared in (True, False)
     info.check()

@@ -145,7 +145,11 @@ def test_identity_comes_before_equality(ct: Any, name: str) -> None:
 
 def test_key_error_carries_the_key(ct: Any, name: str) -> None:
     table = new(ct, name, a=1)
-    for call in (lambda: table[("k", 1)], lambda: table.pop(("k", 1)), lambda: table.__delitem__(("k", 1))):
+    for call in (
+        lambda: table[("k", 1)],
+        lambda: table.pop(("k", 1)),
+        lambda: table.__delitem__(("k", 1)),
+    ):
         with pytest.raises(KeyError) as caught:
             call()
         assert repr(("k", 1)) in str(caught.value) or caught.value.args[0] == ("k", 1)

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 import concurrent_tables
-from tests.support import MAPPINGS, MUTABLE_MAPPINGS, SETS, Named, Trackable, implementation_environment, new, run_child
+from tests.support import (
+    MAPPINGS,
+    MUTABLE_MAPPINGS,
+    SETS,
+    Named,
+    Trackable,
+    implementation_environment,
+    new,
+    run_child,
+)
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 SUBCLASSABLE = ("ConcurrentDict", "ShardedDict", "ConcurrentSet", "FrozenDict", "FrozenSet")
@@ -109,7 +118,11 @@ def test_recursive(ct: Any, name: str, protocol: int) -> None:
 def test_subclasses_with_attributes(cls: Any, protocol: int) -> None:
     table = cls([("a", 1), ("b", 2)])
     table.label = ["attribute"]
-    for clone in (pickle.loads(pickle.dumps(table, protocol)), copy.deepcopy(table), copy.copy(table)):
+    for clone in (
+        pickle.loads(pickle.dumps(table, protocol)),
+        copy.deepcopy(table),
+        copy.copy(table),
+    ):
         assert type(clone) is cls
         assert clone == table
         assert clone.label == ["attribute"]
@@ -172,12 +185,16 @@ print(tables[-1], "->", IMPLEMENTATION)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
-def test_pickles_cross_implementations_and_processes(columns: dict[str, Any], protocol: int) -> None:
+def test_pickles_cross_implementations_and_processes(
+    columns: dict[str, Any], protocol: int
+) -> None:
     for source in columns.values():
         dumped = run_child(DUMP % protocol, **implementation_environment(source))
         assert dumped.returncode == 0, dumped.stderr
         for target in columns.values():
-            loaded = run_child(["-c", LOAD, dumped.stdout.strip()], **implementation_environment(target))
+            loaded = run_child(
+                ["-c", LOAD, dumped.stdout.strip()], **implementation_environment(target)
+            )
             assert loaded.returncode == 0, loaded.stderr
             assert loaded.stdout.split() == [source.IMPLEMENTATION, "->", target.IMPLEMENTATION]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract import cases
-from tests.support import Named, new
+from tests.support import Named
 
 START: dict[Any, Any] = {
     "a": 1, "b": 2, 1: "one", 2.5: None, None: 0, (1, 2): "pair", b"x": [], Named("x"): 3, "c": "last",
@@ -79,7 +79,9 @@ def _is_expression(source: str) -> bool:
     return True
 
 
-def assert_same(source: str, variable: str, table: Any, model: Any, *, ordered: bool = True) -> None:
+def assert_same(
+    source: str, variable: str, table: Any, model: Any, *, ordered: bool = True
+) -> None:
     builtin = type(model)
     ours = run(source, variable, table, builtin, ordered=ordered)
     theirs = run(source, variable, model, builtin, ordered=ordered)

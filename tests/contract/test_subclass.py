@@ -16,7 +16,9 @@ def subclass(ct: Any, name: str, **namespace: Any) -> Any:
     cls = type("Sub", (base,), {"__module__": __name__, **namespace})
 
     def make(*args: Any, **kwargs: Any) -> Any:
-        return cls(ct.SharedKeys(), *args, **kwargs) if name == "SplitDict" else cls(*args, **kwargs)
+        return (
+            cls(ct.SharedKeys(), *args, **kwargs) if name == "SplitDict" else cls(*args, **kwargs)
+        )
 
     return make
 
@@ -179,6 +181,6 @@ def test_multiple_inheritance_with_a_plain_class(ct: Any) -> None:
 def test_format_str_and_bool(ct: Any) -> None:
     assert str(ct.ConcurrentDict(a=1)) == "ConcurrentDict({'a': 1})"
     assert f"{ct.FrozenSet([1])}" == "FrozenSet({1})"
-    assert "%(a)s" % ct.ConcurrentDict(a=1) == "1"
+    assert "%(a)s" % ct.ConcurrentDict(a=1) == "1"  # noqa: UP031 - the operator is meant
     assert "{a}".format_map(ct.FrozenDict(a=1)) == "1"
     assert "{a}".format(**ct.ConcurrentDict(a=1)) == "1"

@@ -9,6 +9,7 @@ and then forced upon the model.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import random
 from collections.abc import Callable, Mapping, Set
@@ -22,6 +23,16 @@ Operation = Callable[[Any], Any]
 
 class Difference(AssertionError):
     """The table under test did something that the builtin does not."""
+
+
+def plain(operand: Any) -> Any:
+    """The builtin counterpart of an operand of ours: what the model is given instead."""
+    name = type(operand).__name__
+    if name in ("ConcurrentDict", "SplitDict", "ShardedDict", "FrozenDict"):
+        return dict(operand)
+    if name == "ConcurrentSet":
+        return set(operand)
+    return frozenset(operand) if name == "FrozenSet" else operand
 
 
 def attempt(operation: Operation, table: Any) -> tuple[str, Any]:
@@ -80,6 +91,10 @@ class Runner:
     def same_state(self) -> bool:
         raise NotImplementedError
 
+    def fit(self, table: Any, operand: Any) -> Any:
+        """The operand for this table: as it is for ours, a builtin for the model."""
+        return operand if table is self.table else plain(operand)
+
     def same(self, ours: Any, theirs: Any) -> bool:
         """Whether two results are the same, down to the identity of keys and values."""
         if isinstance(theirs, tuple | list) and type(ours) is type(theirs):
@@ -87,9 +102,7 @@ class Runner:
                 ours, theirs = sorted(ours, key=_rank), sorted(theirs, key=_rank)
             return len(ours) == len(theirs) and all(map(self.same, ours, theirs))
         if isinstance(theirs, Mapping):
-            return isinstance(ours, Mapping) and self.same(
-                [*ours.items()], [*theirs.items()]
-            )
+            return isinstance(ours, Mapping) and self.same([*ours.items()], [*theirs.items()])
         if isinstance(theirs, Set):
             return isinstance(ours, Set) and same_members(ours, theirs)
         return ours is theirs or (type(ours) is type(theirs) and bool(ours == theirs))
@@ -107,6 +120,18 @@ def same_members(ours: Any, theirs: Any) -> bool:
     return len(left) == len(right) and all(
         a is b or repr(a) == repr(b) for a, b in zip(left, right, strict=True)
     )
+
+
+class Loose:
+    """A result of which only equality matters: which of two equal keys it names is open."""
+
+    def __init__(self, contents: dict[Any, Any]) -> None:
+        self.contents = contents
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loose) and self.contents == other.contents
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class MappingRunner(Runner):
@@ -132,8 +157,11 @@ class MappingRunner(Runner):
         if not self.ordered:
             ours.sort(key=lambda pair: id(pair[0]))
             theirs.sort(key=lambda pair: id(pair[0]))
+        # A record uses the str objects of its SharedKeys, which are equal to the given ones.
+        by_value = self.name == "SplitDict"
         return len(ours) == len(theirs) and all(
-            a is c and b is d for (a, b), (c, d) in zip(ours, theirs, strict=True)
+            (a is c or (by_value and a == c and type(a) is str)) and b is d
+            for (a, b), (c, d) in zip(ours, theirs, strict=True)
         )
 
     def other(self) -> Any:
@@ -181,11 +209,11 @@ class MappingRunner(Runner):
 
     def op_equal(self) -> Operation:
         other = self.rng.choice((self.other(), 5, None, [], dict(self.model)))
-        return lambda t: (t == other, t != other, other == t, other != t)
+        return lambda t: (t == (o := self.fit(t, other)), t != o, o == t, o != t)
 
     def op_or(self) -> Operation:
         other = self.rng.choice((self.other(), self.other(), 5, [], None))
-        return lambda t: t | other
+        return lambda t: t | self.fit(t, other)
 
     def op_ror(self) -> Operation:
         other = self.pool.good_dict()
@@ -201,12 +229,14 @@ class MappingRunner(Runner):
         def operate(t: Any) -> Any:
             import operator
 
-            return getattr(operator, name)(t.keys(), other)
+            return getattr(operator, name)(t.keys(), self.fit(t, other))
 
         return operate
 
     def op_keys_comparisons(self) -> Operation:
-        other = self.rng.choice((self.pool.good_set(), set(self.model), self.pool.good_dict().keys()))
+        other = self.rng.choice(
+            (self.pool.good_set(), set(self.model), self.pool.good_dict().keys())
+        )
         return lambda t: (
             t.keys() == other, t.keys() <= other, t.keys() < other, t.keys() >= other,
             t.keys() > other, t.keys().isdisjoint(other), other == t.keys(), other <= t.keys(),
@@ -230,7 +260,7 @@ class MappingRunner(Runner):
 
         def operate(t: Any) -> Any:
             iterator = iter(t.items())
-            return [pair for _, pair in zip(range(count), iterator)] + list(iterator)
+            return [pair for _, pair in zip(range(count), iterator, strict=False)] + list(iterator)
 
         return operate
 
@@ -274,7 +304,7 @@ class MutableMappingRunner(MappingRunner):
     def op_update(self) -> Operation:
         source = self.rng.choice((self.other(), self.pool.good_dict(), None, 5, (), ["ab"], [1]))
         extra = self.rng.choice(({}, {}, {"a": 1, "new": 2}))
-        return lambda t: t.update(source, **extra)
+        return lambda t: t.update(self.fit(t, source), **extra)
 
     def op_update_pairs(self) -> Operation:
         pairs = [(self.pool.good_key(), self.pool.value()) for _ in range(self.rng.randrange(6))]
@@ -290,7 +320,7 @@ class MutableMappingRunner(MappingRunner):
 
         def operate(t: Any) -> None:
             same = t
-            t |= other
+            t |= self.fit(t, other)
             assert t is same
 
         return operate
@@ -325,8 +355,9 @@ class MutableMappingRunner(MappingRunner):
 
     # -- the added operations, against their definition in terms of a dict --------------------------
 
-    def added(self, ours: Operation, theirs: Operation) -> Operation:
-        return lambda t: theirs(t) if isinstance(t, dict) else ours(t)
+    def added(self, ours: Operation, theirs: Operation, key: Any = None) -> Operation:
+        """Ours always hashes `key`, which some methods of an empty dict do not."""
+        return lambda t: (hash(key), theirs(t))[1] if t is self.model else ours(t)
 
     def op_added_swap(self) -> Operation:
         key, value, missing = self.pool.key(), self.pool.value(), self.ct.MISSING
@@ -362,16 +393,22 @@ class MutableMappingRunner(MappingRunner):
                 return True
             return False
 
-        return self.added(lambda t: t.compare_and_delete(key, expected), theirs)
+        return self.added(lambda t: t.compare_and_delete(key, expected), theirs, key)
 
     def op_added_increment(self) -> Operation:
         key, delta = self.pool.key(), self.rng.randrange(5)
+        made: list[Any] = []  # the sum that ours stored: the state is compared by identity
+
+        def ours(t: Any) -> Any:
+            made.append(t.increment(key, delta, 10))
+            return made[0]
 
         def theirs(t: Any) -> Any:
-            t[key] = t.get(key, 10) + delta
+            expected = t.get(key, 10) + delta
+            t[key] = made[0] if made and repr(made[0]) == repr(expected) else expected
             return t[key]
 
-        return self.added(lambda t: t.increment(key, delta, 10), theirs)
+        return self.added(ours, theirs)
 
     def op_added_compute(self) -> Operation:
         key, result, missing = self.pool.key(), self.pool.value(), self.ct.MISSING
@@ -384,7 +421,7 @@ class MutableMappingRunner(MappingRunner):
                 t[key] = result
             return result
 
-        return self.added(lambda t: t.compute(key, lambda old: result), theirs)
+        return self.added(lambda t: t.compute(key, lambda old: result), theirs, key)
 
     def op_added_compute_if_absent(self) -> Operation:
         key, value = self.pool.key(), self.pool.value()
@@ -394,12 +431,15 @@ class MutableMappingRunner(MappingRunner):
 
     def op_added_get_many(self) -> Operation:
         keys = self.pool.keys()
-        return self.added(lambda t: t.get_many(keys), lambda t: {k: t[k] for k in keys if k in t})
+        return self.added(
+            lambda t: Loose(t.get_many(keys)), lambda t: Loose({k: t[k] for k in keys if k in t})
+        )
 
     def op_added_pop_many(self) -> Operation:
         keys = [self.pool.good_key() for _ in range(self.rng.randrange(5))]
         return self.added(
-            lambda t: t.pop_many(keys), lambda t: {k: t.pop(k) for k in keys if k in t}
+            lambda t: Loose(t.pop_many(keys)),
+            lambda t: Loose({k: t.pop(k) for k in keys if k in t}),
         )
 
     def op_added_update_many(self) -> Operation:
@@ -425,13 +465,10 @@ def bad_update(table: Any, pairs: list[Any]) -> Any:
     model: dict[Any, Any] = {}
     try:
         table.update(pairs)
-    except Exception as error:
-        try:
+    finally:
+        with contextlib.suppress(Exception):
             model.update(pairs)
-        except Exception:
-            table.update(model)
-            raise error
-    return None
+        table.update(model)
 
 
 class SetRunner(Runner):
@@ -483,33 +520,33 @@ class SetRunner(Runner):
 
         op = self.rng.choice((operator.and_, operator.or_, operator.sub, operator.xor))
         other = self.rng.choice((self.other(), self.other(), self.other(), [1], 5))
-        return lambda t: op(t, other)
+        return lambda t: op(t, self.fit(t, other))
 
     def op_reflected(self) -> Operation:
         import operator
 
         op = self.rng.choice((operator.and_, operator.or_, operator.sub, operator.xor))
         other = self.other()
-        return lambda t: op(other, t)
+        return lambda t: op(self.fit(t, other), t)
 
     def op_comparisons(self) -> Operation:
         other = self.rng.choice((self.other(), set(self.model), 5))
-        if other == 5:
+        if isinstance(other, int):
             return lambda t: (t == other, t != other, t < other)
         return lambda t: (
-            t == other, t != other, t <= other, t < other, t >= other, t > other,
-            other == t, other <= t, other < t, other >= t, other > t,
+            t == (o := self.fit(t, other)), t != o, t <= o, t < o, t >= o, t > o,
+            o == t, o <= t, o < t, o >= t, o > t,
         )  # fmt: skip
 
     def op_methods(self) -> Operation:
         name = self.rng.choice(("union", "intersection", "difference"))
         others = [self.iterable() for _ in range(self.rng.randrange(3))]
-        return lambda t: getattr(t, name)(*others)
+        return lambda t: getattr(t, name)(*(self.fit(t, other) for other in others))
 
     def op_methods_of_one(self) -> Operation:
         name = self.rng.choice(("symmetric_difference", "isdisjoint", "issubset", "issuperset"))
         other = self.iterable()
-        return lambda t: getattr(t, name)(other)
+        return lambda t: getattr(t, name)(self.fit(t, other))
 
     def op_copy(self) -> Operation:
         return lambda t: (t.copy(), copy.copy(t))
@@ -567,18 +604,18 @@ class MutableSetRunner(SetRunner):
         other = self.rng.choice((self.other(), self.other(), [1], 5))
 
         def operate(t: Any) -> None:
-            assert op(t, other) is t
+            assert op(t, self.fit(t, other)) is t
 
         return operate
 
     def op_updates(self) -> Operation:
         name = self.rng.choice(("update", "difference_update", "intersection_update"))
         others = [self.other() for _ in range(self.rng.randrange(3))]
-        return lambda t: getattr(t, name)(*others)
+        return lambda t: getattr(t, name)(*(self.fit(t, other) for other in others))
 
     def op_symmetric_update(self) -> Operation:
         other = self.rng.choice((self.other(), list(self.other())))
-        return lambda t: t.symmetric_difference_update(other)
+        return lambda t: t.symmetric_difference_update(self.fit(t, other))
 
     def op_self_operations(self) -> Operation:
         name = self.rng.choice(("update", "intersection_update", "symmetric_difference_update"))

@@ -12,7 +12,9 @@ from tests.support import MUTABLE_MAPPINGS
 
 
 def run(machine: type, **attributes: Any) -> None:
-    run_state_machine_as_test(type(machine.__name__, (machine,), attributes), settings=machines.SETTINGS)
+    run_state_machine_as_test(
+        type(machine.__name__, (machine,), attributes), settings=machines.SETTINGS
+    )
 
 
 @pytest.mark.timeout(240)
@@ -40,8 +42,6 @@ def test_set(ct: Any) -> None:
 @pytest.mark.timeout(240)
 def test_hash_table(ct: Any) -> None:
     run(machines.HashTableMachine, ct=ct)
-
-
 
 
 def test_the_machine_can_fail(ct: Any) -> None:

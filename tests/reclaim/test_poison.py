@@ -14,7 +14,9 @@ def test_the_test_suite_runs_in_debug_mode() -> None:
     assert debug.ENABLED
 
 
-@pytest.mark.parametrize("use", [lambda p: p[0], lambda p: p.__setitem__(0, 1), len, iter, bool, list])
+@pytest.mark.parametrize(
+    "use", [lambda p: p[0], lambda p: p.__setitem__(0, 1), len, iter, bool, list]
+)
 def test_poison_refuses_every_use(use: Any) -> None:
     with pytest.raises(debug.UseAfterFreeError):
         use(debug.POISON)

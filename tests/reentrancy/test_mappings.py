@@ -211,7 +211,9 @@ def test_eq_that_lets_another_thread_write(ct: Any, name: str, operation: str) -
     finished: list[bool] = []
 
     def switch() -> None:
-        thread = threading.Thread(target=lambda: (table.update(other=1), table.pop("a", None)), daemon=True)
+        thread = threading.Thread(
+            target=lambda: (table.update(other=1), table.pop("a", None)), daemon=True
+        )
         thread.start()
         thread.join(30)
         finished.append(not thread.is_alive())

@@ -29,7 +29,9 @@ ACTIONS = {
     "add many": lambda table: table.update(range(300)),
     "discard another": lambda table: table.discard("a"),
     "discard the compared": lambda table: [
-        table.discard(item) for item in list(table) if isinstance(item, Probe) and item.action is None
+        table.discard(item)
+        for item in list(table)
+        if isinstance(item, Probe) and item.action is None
     ],
     "clear": lambda table: table.clear(),
     "clear and refill": lambda table: (table.clear(), table.add("refilled")),
@@ -131,7 +133,9 @@ def test_eq_that_lets_another_thread_write(ct: Any, operation: str) -> None:
     finished: list[bool] = []
 
     def switch() -> None:
-        thread = threading.Thread(target=lambda: (table.add("other"), table.discard("a")), daemon=True)
+        thread = threading.Thread(
+            target=lambda: (table.add("other"), table.discard("a")), daemon=True
+        )
         thread.start()
         thread.join(30)
         finished.append(not thread.is_alive())

@@ -15,7 +15,7 @@ from . import containers
 @pytest.mark.parametrize("cls", containers.CORRECT, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_correct_containers_raise_no_alarm(cls: Any, seed: int) -> None:
-    result = run_campaign([cls], Options(seed=seed, seconds=6.0, threads=6))
+    result = run_campaign([cls], Options(seed=seed, seconds=3.0, threads=6))
     assert result.violations == []
     assert result.exit_status is ExitStatus.CLEAN
     assert len(result.workloads) >= 7

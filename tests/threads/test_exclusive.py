@@ -132,7 +132,11 @@ def test_reentrant_and_nested(ct: Any) -> None:
 
 
 def test_transfers_conserve(ct: Any) -> None:
-    tables = [ct.ConcurrentDict(money=100), ct.ShardedDict(money=100), new(ct, "SplitDict", money=100)]
+    tables = [
+        ct.ConcurrentDict(money=100),
+        ct.ShardedDict(money=100),
+        new(ct, "SplitDict", money=100),
+    ]
 
     def work(number: int) -> None:
         for step in range(60):

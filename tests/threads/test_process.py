@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import MUTABLE_TABLES, implementation_environment, new, numbered, run_child, run_threads
+from tests.support import (
+    MUTABLE_TABLES,
+    implementation_environment,
+    new,
+    numbered,
+    run_child,
+    run_threads,
+)
 
 FORK = """
 import os, sys, threading, warnings

@@ -214,7 +214,10 @@ def test_cross_updates(ct: Any, name: str) -> None:
     lambda a, b: a.update_many(b),
 ])  # fmt: skip
 def test_two_table_operations_cross(ct: Any, operation: Any) -> None:
-    left, right = ct.ConcurrentDict({n: 1 for n in range(20)}), ct.ShardedDict({n: 1 for n in range(20)})
+    left, right = (
+        ct.ConcurrentDict({n: 1 for n in range(20)}),
+        ct.ShardedDict({n: 1 for n in range(20)}),
+    )
 
     def work(number: int) -> None:
         a, b = (left, right) if number % 2 else (right, left)

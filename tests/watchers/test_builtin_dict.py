@@ -13,7 +13,9 @@ from concurrent_tables import MISSING, EventKind
 from tests.support import Boom, run_child
 
 SUPPORTED = sys.version_info >= (3, 12)
-needs_3_12 = pytest.mark.skipif(not SUPPORTED, reason="the interpreter has no dict watchers before 3.12")
+needs_3_12 = pytest.mark.skipif(
+    not SUPPORTED, reason="the interpreter has no dict watchers before 3.12"
+)
 watch = concurrent_tables.watch
 
 
@@ -83,8 +85,11 @@ def test_several_watches_of_several_dicts() -> None:
     first: dict[str, int] = {}
     second: dict[str, int] = {}
     events: list[Any] = []
-    watches = [watch(first, lambda e: events.append((1, e.key))), watch(first, lambda e: events.append((2, e.key))),
-               watch(second, lambda e: events.append((3, e.key)))]  # fmt: skip
+    watches = [
+        watch(first, lambda e: events.append((1, e.key))),
+        watch(first, lambda e: events.append((2, e.key))),
+        watch(second, lambda e: events.append((3, e.key))),
+    ]
     first["a"] = 1
     second["b"] = 1
     assert sorted(events) == [(1, "a"), (2, "a"), (3, "b")]

@@ -70,6 +70,25 @@ def test_a_raising_callback_while_an_exception_is_pending(unraisable: list[Any])
     assert [type(entry.exc_value) for entry in unraisable] == [Boom]
 
 
+@pytest.mark.parametrize("install", ["settrace", "setprofile"])
+def test_a_pending_exception_under_a_debugger_or_profiler(install: str) -> None:
+    done = run_child(
+        "import sys, concurrent_tables as c\n"
+        "def trace(frame, event, argument): return trace\n"
+        "def watched():\n"
+        "    table = {'a': 1}\n"
+        "    c.watch(table, lambda event: None)\n"
+        "    return table\n"
+        "watched()\n"
+        f"sys.{install}(trace)\n"
+        "for _ in range(5):\n"
+        "    try: [watched(), 1 / 0]\n"
+        "    except ZeroDivisionError: print('caught')\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["caught"] * 5
+
+
 def test_references_of_a_pending_exception() -> None:
     error = ValueError("kept")
 

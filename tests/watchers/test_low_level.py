@@ -59,7 +59,10 @@ def test_one_callback_many_tables(ct: Any, ids: Any) -> None:
         ct.watchers.watch(watcher, table)
     for table in tables:
         table["a"] = 1
-    assert [event.table is table for event, table in zip(events, tables, strict=False)] == [True, True]
+    assert [event.table is table for event, table in zip(events, tables, strict=False)] == [
+        True,
+        True,
+    ]
     assert len(events) == 2
 
 

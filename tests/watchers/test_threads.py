@@ -45,7 +45,9 @@ def test_commit_order_is_version_order(ct: Any, name: str) -> None:
     table.watch(events.append, keys=["n"])
     run_threads(lambda: [table.increment("n") for _ in range(200)], count=THREADS)
     events.sort(key=lambda event: event.version)
-    assert [(event.old, event.new) for event in events] == [(n, n + 1) for n in range(200 * THREADS)]
+    assert [(event.old, event.new) for event in events] == [
+        (n, n + 1) for n in range(200 * THREADS)
+    ]
 
 
 def test_own_events_are_delivered_before_the_call_returns(ct: Any) -> None:

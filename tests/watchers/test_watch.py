@@ -165,7 +165,9 @@ def test_removals_of_sets(ct: Any, method: str) -> None:
     table = ct.ConcurrentSet([1])
     events: list[Event] = []
     table.watch(events.append)
-    argument: list[Any] = {"pop": [], "intersection_update": [[2]], "difference_update": [[1]]}[method]
+    argument: list[Any] = {"pop": [], "intersection_update": [[2]], "difference_update": [[1]]}[
+        method
+    ]
     getattr(table, method)(*argument)
     assert len(events) == 1
     assert events[0].kind in (DELETED, CLEARED)
@@ -232,7 +234,7 @@ def test_key_filter(ct: Any, name: str) -> None:
         (ADDED, "a"),
         (ADDED, 1),
         (CLEARED, MISSING),
-        (CLONED, MISSING),
+        *([(CLONED, MISSING)] if name != "ShardedDict" else []),  # each shard's keys are its own
     ]
 
 
@@ -389,7 +391,9 @@ def test_no_lock_is_held_in_a_callback(ct: Any, name: str) -> None:
 
     def other_thread_writes(event: Event) -> None:
         if event.key == "a":
-            thread = threading.Thread(target=table.__setitem__, args=("from the other", 1), daemon=True)
+            thread = threading.Thread(
+                target=table.__setitem__, args=("from the other", 1), daemon=True
+            )
             thread.start()
             thread.join(30)
             done.append(not thread.is_alive())
@@ -424,7 +428,7 @@ def test_watching_does_not_keep_the_table(ct: Any) -> None:
 
 
 def test_frozen_tables_have_nothing_to_watch(ct: Any) -> None:
-    for table in (ct.FrozenDict(), ct.FrozenSet(), ct.SharedKeys(), ct.HashTable(), 5, "x"):
+    for table in (ct.FrozenDict(), ct.FrozenSet(), ct.SharedKeys(), 5, "x"):
         with pytest.raises((TypeError, ct.WatchError)):
             ct.watch(table, print)
 
