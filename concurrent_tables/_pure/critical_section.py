@@ -12,8 +12,10 @@ and on any backward jump, and may open a section of its own, even on the same ta
 the tables follow is therefore: *plan, then validate and commit in straight-line code*.
 Straight-line code (no call to Python code, no loop, no allocation of a container) has no point at which the
 interpreter could run anything else in this thread, so a commit is all or nothing, for inner
-sections and for asynchronous exceptions alike. A section that interrupts one of its own thread on
-the same mutex therefore simply runs inside it; the interrupted plan fails its validation.
+sections and for asynchronous exceptions alike. (That an exception raised by a signal handler leaves
+no mutex locked either, calls of C code and `_discard_stale` see to.) A section that interrupts one
+of its own thread on the same mutex therefore simply runs inside it; the interrupted plan fails its
+validation.
 
 Sections of several mutexes take them in address order, so that two of them cannot deadlock either.
 """
@@ -24,10 +26,17 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from itertools import compress, repeat
 from types import FrameType, TracebackType
+from typing import Any
 
 __all__ = ["CriticalSection", "Mutex", "active_sections", "assert_held", "wait_outside"]
+
+
+_ACQUIRE = type(threading.RLock()).acquire
+_RELEASE = type(threading.RLock()).release
 
 
 class Mutex:
@@ -78,16 +87,15 @@ class CriticalSection:
     Thread-safety: an instance belongs to the thread that entered it and is used once.
     """
 
-    __slots__ = ("frame", "held", "mutexes", "taking")
+    __slots__ = ("frame", "held", "locks", "taking")
 
     def __init__(self, *mutexes: Mutex) -> None:
         if len(mutexes) > 1:
             # Address order, each mutex once: two sections of the same mutexes cannot cross.
             mutexes = tuple({id(m): m for m in sorted(mutexes, key=id)}.values())
-        self.mutexes = mutexes
-        # The mutexes held right now; fewer than `mutexes` while suspended or waiting. One is noted
-        # after its acquisition and taken off before its release, so none is released twice.
-        self.held: list[Mutex] = []
+        self.locks = [mutex.lock for mutex in mutexes]
+        # The locks held right now; fewer than `locks` while suspended or waiting.
+        self.held: list[Any] = []
         # While the mutexes are being taken, a section that interrupts must not do it as well.
         self.taking = True
         self.frame: FrameType | None = None  # of the `with` block: see `_discard_stale`
@@ -120,16 +128,17 @@ class CriticalSection:
         traceback: TracebackType | None,
         /,
     ) -> None:
+        self.taking = True  # a section that interrupts must not resume this one
+        self._drop()
         sections = _thread.sections
         sections.remove(self)
-        self._drop()
         self.frame = None  # it refers to this section
         _resume(sections)
 
     @property
     def suspended(self) -> bool:
         """Whether an inner section made this one give up its mutexes."""
-        return not self.taking and len(self.held) != len(self.mutexes)
+        return not self.taking and len(self.held) != len(self.locks)
 
     def _take(self, sections: list[CriticalSection]) -> None:
         """Take all mutexes; when one is taken, let go of every other section first."""
@@ -142,20 +151,24 @@ class CriticalSection:
         self.taking = False
 
     def _acquire(self, blocking: bool) -> bool:
-        for mutex in self.mutexes:
-            if not mutex.lock.acquire(blocking):
-                break
-            self.held.append(mutex)
+        # One call of C code notes what it acquires: nothing can come in between.
+        acquired = compress(self.locks, map(_ACQUIRE, self.locks, repeat(blocking)))
+        self.held.extend(acquired)
         # A section that interrupted this may have had to wait, and then let go of ours.
-        if len(self.held) == len(self.mutexes):
+        if len(self.held) == len(self.locks):
             return True
         self._drop()
         return False
 
     def _drop(self) -> None:
+        mine: list[Any] = []
+        nothing: list[Any] = []
+        releases = map(_RELEASE, mine)
+        # Straight-line from here: taken off before the release, with nothing in between.
         held = self.held
-        while held:
-            held.pop().lock.release()
+        self.held = nothing
+        mine += held
+        deque(releases, 0)
 
 
 def _resume(sections: list[CriticalSection]) -> None:
@@ -257,6 +270,6 @@ def active_sections() -> list[CriticalSection]:
 
 def assert_held(mutex: Mutex) -> None:
     """Assert that the calling thread is inside an active section of `mutex`."""
-    assert any(mutex in section.held for section in _thread.sections), (
+    assert any(mutex.lock in section.held for section in _thread.sections), (
         "a *_held function ran outside the table's critical section"
     )

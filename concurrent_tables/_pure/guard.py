@@ -11,7 +11,7 @@ from typing import Any
 from .._missing import MISSING
 from .critical_section import CriticalSection
 from .keys import MISS, find
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .table import NULL
 
 __all__ = ["Guard"]
@@ -93,7 +93,10 @@ class Guard:
                         if table._started == version and table._block is block:
                             return tuple(values)
             finally:
-                domain.unpin(record)
+                # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+                record.depth -= 1
+                if record.depth == 0:
+                    record.sequence = IDLE
             if not self._holds(cache):
                 self._cache = self._resolve()
                 self._refreshes += 1

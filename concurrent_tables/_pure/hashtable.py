@@ -25,7 +25,7 @@ from .buckets import MIN_LOG2_SIZE, Buckets, Chain, Entry
 from .hashtable_functions import compare_identity, compare_str, hash_identity, hash_str
 from .hashtable_walks import Destruction, Walks
 from .keys import HASH_MASK, MAX_OWN_RESTARTS, MISS
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .table import Pending, Table, WriteSection
 
 if TYPE_CHECKING:
@@ -171,7 +171,9 @@ class HashTable(Table):
                         try:
                             equal = bool(self._compare(key, entry.key))
                         finally:
-                            domain.pin()
+                            record.depth += 1
+                            if record.sequence == IDLE:
+                                record.sequence = domain.sequence
                         if self._block is not block or block.array[slot] is not chain:
                             break
                     if equal:
@@ -183,7 +185,10 @@ class HashTable(Table):
                     if own_restarts > MAX_OWN_RESTARTS:
                         self._reject_endless(key)
         finally:
-            domain.unpin(record)
+            # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+            record.depth -= 1
+            if record.depth == 0:
+                record.sequence = IDLE
 
     def _live_block(self) -> Buckets:
         block: Buckets = self._block
@@ -232,7 +237,10 @@ class HashTable(Table):
                 if self._block is block:
                     return block, chains
         finally:
-            domain.unpin(record)
+            # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+            record.depth -= 1
+            if record.depth == 0:
+                record.sequence = IDLE
 
     def foreach(self, callback: Callable[[Any, Any], object], /) -> Any:
         """Call `callback(key, value)` for the entries of one moment, in no particular order.

@@ -38,7 +38,7 @@ from typing import Any
 from ..errors import TableMutationError
 from ..events import Record
 from . import debug
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .table import NULL, Table
 
 __all__ = [
@@ -495,7 +495,9 @@ def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
                 try:
                     equal = candidate is not DEAD and bool(candidate == key)
                 finally:
-                    domain.pin()
+                    record.depth += 1
+                    if record.sequence == IDLE:
+                        record.sequence = domain.sequence
                 if table._block is not block or block.keys[ix] is not candidate:
                     status = COMPARE
                     break
@@ -511,4 +513,7 @@ def find(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
             elif limit is not None:
                 limit.restart()
     finally:
-        domain.unpin(record)
+        # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+        record.depth -= 1
+        if record.depth == 0:
+            record.sequence = IDLE

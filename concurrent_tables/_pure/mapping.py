@@ -233,7 +233,12 @@ class MappingTable(MappingAPI, Table):
                     return snapshot
 
     def __sizeof__(self) -> int:
-        return object.__sizeof__(self) + int(self._block.nbytes)
+        self._touch()
+        record = domain.pin()
+        try:
+            return object.__sizeof__(self) + int(self._block.nbytes)
+        finally:
+            domain.unpin(record)
 
     # -- filling ---------------------------------------------------------------------------------
 

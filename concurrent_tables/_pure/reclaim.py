@@ -29,14 +29,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Domain", "Record", "domain"]
+__all__ = ["IDLE", "Domain", "Record", "domain"]
 
 POLL_ITEMS = 64
 POLL_BYTES = 256 * 1024
 PRESSURE_ITEMS = 4096
 PRESSURE_BYTES = 64 * 1024 * 1024
 _PRESSURE_SPINS = 2000  # bounded: a reader that never unpins must not stop writers for good
-_IDLE = 0  # a record's sequence while its thread is not pinned
+IDLE = 0  # a record's sequence while its thread is not pinned
 
 
 class _Retired(NamedTuple):
@@ -52,7 +52,7 @@ class Record:
     __slots__ = ("depth", "limbo", "limbo_bytes", "sequence", "since_poll", "writes")
 
     def __init__(self) -> None:
-        self.sequence = _IDLE
+        self.sequence = IDLE
         self.depth = 0
         self.limbo: deque[_Retired] = deque()
         self.limbo_bytes = 0
@@ -102,7 +102,7 @@ class Domain:
         """Begin a read: nothing retired from now on is freed before `unpin`."""
         record: Record = self._local.record
         record.depth += 1
-        if record.sequence == _IDLE:
+        if record.sequence == IDLE:
             record.sequence = self.sequence
         return record
 
@@ -110,7 +110,7 @@ class Domain:
         """End a read; the outermost one lets reclamation go on."""
         record.depth -= 1
         if record.depth == 0:
-            record.sequence = _IDLE
+            record.sequence = IDLE
 
     def record(self) -> Record:
         """The calling thread's record."""
@@ -163,7 +163,7 @@ class Domain:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause_s = 0.0
         while any(
-            _IDLE < record.sequence < target for record in self._snapshot() if record is not own
+            IDLE < record.sequence < target for record in self._snapshot() if record is not own
         ):
             if deadline is not None and time.monotonic() > deadline:
                 return False
@@ -199,7 +199,7 @@ class Domain:
             return {
                 "sequence": self.sequence,
                 "threads": len(records),
-                "pinned": sum(record.sequence != _IDLE for record in records),
+                "pinned": sum(record.sequence != IDLE for record in records),
                 "pending_items": sum(map(len, limbos)),
                 "pending_bytes": sum(item.nbytes for limbo in limbos for item in limbo),
                 "retired_total": self._retired_total,
@@ -235,7 +235,7 @@ class Domain:
         with self._lock:
             ceiling = self.sequence + 1
             return min(
-                (sequence for r in self._records if (sequence := r.sequence) != _IDLE),
+                (sequence for r in self._records if (sequence := r.sequence) != IDLE),
                 default=ceiling,
             )
 

@@ -48,7 +48,7 @@ from .keys import (
     SAFE_TYPES,
     settled,
 )
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .table import NULL, Table
 
 if TYPE_CHECKING:
@@ -425,7 +425,9 @@ def find_member(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
                 try:
                     equal = bool(candidate == key)
                 finally:
-                    domain.pin()
+                    record.depth += 1
+                    if record.sequence == IDLE:
+                        record.sequence = domain.sequence
                 if table._block is not block or block.keys[slot] is not candidate:
                     break
                 if equal:
@@ -434,7 +436,10 @@ def find_member(table: Table, key: Any, h: int) -> tuple[Any, int, int, Any]:
                 own_restarts += 1
                 reject_endless(table, key, own_restarts)
     finally:
-        domain.unpin(record)
+        # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+        record.depth -= 1
+        if record.depth == 0:
+            record.sequence = IDLE
 
 
 def reject_endless(table: Table, key: Any, own_restarts: int) -> None:

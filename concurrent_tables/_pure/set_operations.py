@@ -16,7 +16,7 @@ from typing import Any
 
 from .keys import DEAD, MISS
 from .mapping_api import is_mapping
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .set_keys import SetKeys
 from .state import own_state
 from .table import NULL
@@ -81,6 +81,7 @@ class SetIterator:
 
 def _current_element(table: Any, block: SetKeys, position: int) -> Any:
     """The element of an insertion of `block`, or NULL when it is gone."""
+    table._touch()  # the iterator may have come from another thread
     record = domain.pin()
     try:
         slot = block.order[position]
@@ -92,7 +93,10 @@ def _current_element(table: Any, block: SetKeys, position: int) -> Any:
             return key
         return NULL
     finally:
-        domain.unpin(record)
+        # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+        record.depth -= 1
+        if record.depth == 0:
+            record.sequence = IDLE
 
 
 def is_set(other: object) -> bool:

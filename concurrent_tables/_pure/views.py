@@ -22,7 +22,7 @@ from reprlib import recursive_repr
 from types import MappingProxyType
 from typing import Any
 
-from .reclaim import domain
+from .reclaim import IDLE, domain
 from .table import NULL
 
 __all__ = ["ItemIterator", "ItemsView", "KeyIterator", "KeysView", "ValueIterator", "ValuesView"]
@@ -96,6 +96,7 @@ class ItemIterator(KeyIterator):
 
 def _current_entry(table: Any, block: Any, ix: int) -> tuple[Any, Any]:
     """The entry `ix` of `block` as it is now: (key, value), value NULL when it is gone."""
+    table._touch()  # the iterator may have come from another thread
     record = domain.pin()
     try:
         # The key before the value: a deletion empties the value first, so a live value read after
@@ -108,7 +109,10 @@ def _current_entry(table: Any, block: Any, ix: int) -> tuple[Any, Any]:
         found = present.identical(key, block.entry_hash(ix))
         return key, NULL if found < 0 else present.values[found]
     finally:
-        domain.unpin(record)
+        # In straight-line code: an exception that a signal handler raises cannot leave the pin.
+        record.depth -= 1
+        if record.depth == 0:
+            record.sequence = IDLE
 
 
 class _View:

@@ -333,6 +333,8 @@ class RecordsMachine(RuleBasedStateMachine):
     def clear(self, data: Any) -> None:
         number = data.draw(st.integers(0, len(self.records) - 1))
         self.records[number].clear()
+        if self.models[number]:  # a record that was emptied begins again in its shape
+            self.split[number] = True
         self.models[number].clear()
 
     @precondition(lambda self: len(self.records) > 1)

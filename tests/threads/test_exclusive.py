@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from concurrent_tables import MISSING
 from tests.support import MUTABLE_MAPPINGS, new, numbered, run_threads
 
 
@@ -211,3 +212,67 @@ def test_watchers_run_while_held(ct: Any) -> None:
     with ct.exclusive(table):
         table["a"] = 1
         assert len(events) == 1
+
+
+INSERTIONS = {
+    "setdefault": (lambda t: t.setdefault("w", "waiter"), "holder"),
+    "compute_if_absent": (lambda t: t.compute_if_absent("w", lambda: "waiter"), "holder"),
+    "setitem": (lambda t: t.__setitem__("w", "waiter"), None),
+    "swap": (lambda t: t.swap("w", "waiter"), "holder"),
+    "compare_and_set": (lambda t: t.compare_and_set("w", MISSING, "waiter"), False),
+    "increment": (lambda t: t.increment("w", "+", "none"), "holder+"),
+    "compute": (lambda t: t.compute("w", lambda old: (old, "waiter")), ("holder", "waiter")),
+    "update": (lambda t: t.update(w="waiter"), None),
+    "update_many": (lambda t: t.update_many({"w": "waiter"}), None),
+}
+
+
+@pytest.mark.parametrize("operation", INSERTIONS)
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+def test_a_waiter_looks_again(ct: Any, name: str, operation: str) -> None:
+    """A writer that found no key, and then had to wait, sees the key that came meanwhile."""
+    table = new(ct, name)
+    call, expected = INSERTIONS[operation]
+    started = threading.Event()
+    results: list[Any] = []
+
+    def wait_and_write() -> None:
+        started.set()
+        results.append(call(table))
+
+    with ct.exclusive(table):
+        thread = threading.Thread(target=wait_and_write, daemon=True)
+        thread.start()
+        started.wait(30)
+        thread.join(0.05)  # it now waits for the end of the hold, having looked the key up
+        table["w"] = "holder"
+    thread.join(30)
+    assert results == [expected]
+    assert list(table) == ["w"]
+    assert len(table) == 1
+
+
+@pytest.mark.parametrize("operation", ["add", "update", "ior", "symmetric_difference_update"])
+def test_a_waiter_on_a_set_looks_again(ct: Any, operation: str) -> None:
+    table = ct.ConcurrentSet()
+    started, method = threading.Event(), operation
+    call = {
+        "add": lambda: table.add("w"),
+        "update": lambda: table.update(["w"]),
+        "ior": lambda: table.__ior__({"w"}),
+        "symmetric_difference_update": lambda: table.symmetric_difference_update(["w"]),
+    }[method]
+
+    def wait_and_write() -> None:
+        started.set()
+        call()
+
+    with ct.exclusive(table):
+        thread = threading.Thread(target=wait_and_write, daemon=True)
+        thread.start()
+        started.wait(30)
+        thread.join(0.05)
+        table.add("w")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert list(table) == ([] if method == "symmetric_difference_update" else ["w"])

@@ -128,3 +128,25 @@ def test_reading_names_beside_appends(ct: Any) -> None:
             assert all(name in shared for name in names)
 
     run_threads(append, read, read)
+
+
+def test_a_name_that_came_while_waiting_is_not_published_again(columns: dict[str, Any]) -> None:
+    """The appender of a name looks again under the lock of the shared keys."""
+    ct = columns["python"]
+    shared = ct.SharedKeys(["a"])
+    record = ct.SplitDict(shared)
+    started = threading.Event()
+
+    def insert() -> None:
+        started.set()
+        record["new"] = 1
+
+    with shared._lock():  # the mutex that guards appends in the Python implementation
+        thread = threading.Thread(target=insert, daemon=True)
+        thread.start()
+        started.wait(30)
+        thread.join(0.05)
+        shared._index_of("new", append=True)
+    thread.join(30)
+    assert shared.names == ("a", "new")
+    assert record == {"new": 1}

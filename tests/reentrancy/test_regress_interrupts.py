@@ -1,0 +1,97 @@
+"""Finalizers and signal handlers that interrupt a table's own code: what they once left behind."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from concurrent_tables._pure import critical_section
+from concurrent_tables._pure.reclaim import domain
+from tests.support import MUTABLE_MAPPINGS, new, run_threads
+
+
+class Writer:
+    """In a cycle with itself, so that the collector finalizes it wherever it happens to run."""
+
+    def __init__(self, table: Any) -> None:
+        self.me, self.table = self, table
+
+    def __del__(self) -> None:
+        self.table["finalizer"] = 1
+
+
+@pytest.fixture
+def eager_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(15, 2, 2)
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+def test_a_writing_finalizer_leaves_no_mutex_locked(
+    ct: Any, name: str, eager_collector: None
+) -> None:
+    table = new(ct, name)
+    for step in range(2000):
+        Writer(table)
+        table[step % 20] = [step]
+        table.pop((step + 7) % 20, None)
+    run_threads(lambda: table.update({"other": 1}), timeout=20)
+    assert table["other"] == 1 and table["finalizer"] == 1
+
+
+def test_events_keep_their_order_when_a_finalizer_writes_to_other_shards(
+    ct: Any, eager_collector: None
+) -> None:
+    table = ct.ShardedDict()
+    changes = table.subscribe(100_000)
+    for step in range(1500):
+        Writer(table)
+        table[step % 40] = [step]
+        if step % 50 == 0:
+            table.update_many({number: step for number in range(5)})
+    changes.close()
+    versions = [event.version for event in changes]
+    assert versions == sorted(set(versions)) and versions[-1] == table.version
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the platform has no interval timer")
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer runs code of its own everywhere")
+def test_an_exception_from_a_signal_handler_leaves_no_pin_and_no_mutex(ct: Any) -> None:
+    table, other = ct.ConcurrentDict(), ct.ConcurrentDict()
+    armed = False
+
+    def handler(*_: object) -> None:
+        if armed:
+            raise Stop
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    try:
+        for _ in range(300):
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, 0.0005)
+                while True:
+                    table["a"] = 1
+                    table.get("a")
+                    table.pop("a")
+            except Stop:
+                armed = False
+            assert domain.record().depth == 0
+            other["next"] = 1  # a section: ends those that the exception cut off
+            assert critical_section.active_sections() == []
+            run_threads(lambda: table.update(b=1), timeout=20)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    ct.inspect_table(table).check()
