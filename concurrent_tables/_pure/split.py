@@ -11,8 +11,9 @@ first, then the index slot that publishes it (I3). Readers never lock. A record 
 each shared name that it has, NULL elsewhere (I4), and the order in which its names came.
 
 A record moves to a combined block of its own when a key is not a `str`, does not fit among the 30,
-or when a key is deleted (a deletion leaves the shape; CPython up to 3.10 did the same). `clear` begins again in the shape. Because a
-split record never deletes, its value slots are filled once and the order only grows.
+or when a key is deleted (a deletion leaves the shape; CPython up to 3.10 did the same). `clear`
+begins again in the shape. Because a split record never deletes, its value slots are filled once
+and the order only grows.
 """
 
 from __future__ import annotations
