@@ -8,6 +8,7 @@ that tells that its owner stayed behind in the parent of a fork.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -20,6 +21,7 @@ _T = TypeVar("_T")
 
 _get_ident = threading.get_ident
 _POLL_S = 1.0
+_AT_THE_END = -1
 
 
 class Resource(Protocol):
@@ -52,12 +54,20 @@ class ForkMark:
 
     @property
     def void(self) -> bool:
-        """Whether the owner is a thread that this (forked) process does not have."""
-        return self.generation != _State.generation and self.owner != _State.survivor
+        """Whether the owner is a thread that this process does not have.
+
+        It stayed behind in the parent of a fork, or it is a daemon thread and this is the end.
+        """
+        if self.generation != _State.generation:
+            return self.owner != _State.survivor
+        return sys.is_finalizing() and self.owner != _get_ident()
 
 
 class PerProcess(Generic[_T]):
-    """A lock that a forked child makes anew: a thread that it does not have may have held it."""
+    """A lock that a forked child makes anew: a thread that it does not have may have held it.
+
+    So may, when the interpreter shuts down, a daemon thread that does not run any more.
+    """
 
     __slots__ = ("generation", "make", "value")
 
@@ -67,7 +77,10 @@ class PerProcess(Generic[_T]):
         self.value = make()
 
     def __call__(self) -> _T:
-        if self.generation != _State.generation:
+        if sys.is_finalizing():  # one thread is left
+            if self.generation != _AT_THE_END:
+                self.generation, self.value = _AT_THE_END, self.make()
+        elif self.generation != _State.generation:
             with _State.lock:
                 if self.generation != _State.generation:
                     self.value = self.make()

@@ -146,6 +146,8 @@ class CriticalSection:
         while not self._acquire(blocking=False):
             for section in tuple(sections):
                 section._drop()
+            if sys.is_finalizing():
+                break  # the holder was a daemon thread, which will never run again
             if self._acquire(blocking=True):
                 break
         self.taking = False

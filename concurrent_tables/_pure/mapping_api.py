@@ -48,6 +48,10 @@ class MappingAPI(AtomicOperations):
         """Store `new` (NULL: delete) if the present value is as expected; (done, old)."""
         raise NotImplementedError
 
+    def __len__(self) -> int:
+        """The number of keys."""
+        raise NotImplementedError
+
     def snapshot(self) -> FrozenDict:
         """A `FrozenDict` of one moment."""
         raise NotImplementedError

@@ -246,6 +246,8 @@ class Domain:
         return record
 
     def _thread_exit(self, record: Record) -> None:
+        if sys.is_finalizing():
+            return  # nobody polls any more, and a daemon thread may have taken the lock along
         with self._lock:
             if record in self._records:
                 self._records.remove(record)

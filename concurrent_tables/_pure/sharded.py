@@ -91,6 +91,9 @@ class _Overlay(ForkMark):
         return hit
 
 
+_Shard.__name__ = "ShardedDict"  # what error messages call it
+
+
 class ShardedDict(MappingAPI):
     """A mapping split over `shards` tables, so that many threads can write at once.
 

@@ -139,7 +139,7 @@ def test_a_writer_does_not_wait_for_the_comparison_of_a_filtered_key(ct: Any) ->
             return self is other
 
     changes = table.subscribe(keys=[Slow()])
-    writer = threading.Thread(target=lambda: table.update({7: "slow"}))
+    writer = threading.Thread(target=lambda: table.__setitem__(7, "slow"))
     writer.start()
     try:
         assert inside.wait(20)

@@ -12,7 +12,13 @@ import pytest
 
 from concurrent_tables._pure import critical_section
 from concurrent_tables._pure.reclaim import domain
-from tests.support import MUTABLE_MAPPINGS, new, run_threads
+from tests.support import (
+    MUTABLE_MAPPINGS,
+    implementation_environment,
+    new,
+    run_child,
+    run_threads,
+)
 
 
 class Writer:
@@ -42,6 +48,7 @@ def test_a_writing_finalizer_leaves_no_mutex_locked(
         Writer(table)
         table[step % 20] = [step]
         table.pop((step + 7) % 20, None)
+    gc.collect()  # a free-threaded build collects when it sees fit
     run_threads(lambda: table.update({"other": 1}), timeout=20)
     assert table["other"] == 1 and table["finalizer"] == 1
 
@@ -68,6 +75,8 @@ class Stop(Exception):
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the platform has no interval timer")
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer runs code of its own everywhere")
 def test_an_exception_from_a_signal_handler_leaves_no_pin_and_no_mutex(ct: Any) -> None:
+    if ct.IMPLEMENTATION != "python":
+        pytest.skip("looks at the mutex of the Python implementation")
     table, other = ct.ConcurrentDict(), ct.ConcurrentDict()
     armed = False
 
@@ -90,8 +99,40 @@ def test_an_exception_from_a_signal_handler_leaves_no_pin_and_no_mutex(ct: Any) 
             assert domain.record().depth == 0
             other["next"] = 1  # a section: ends those that the exception cut off
             assert critical_section.active_sections() == []
-            run_threads(lambda: table.update(b=1), timeout=20)
+            assert run_threads(lambda: table._mutex.lock.acquire(blocking=False)) == [True]
+            table = ct.ConcurrentDict()  # that thread took the mutex along
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     ct.inspect_table(table).check()
+
+
+SHUTDOWN = """
+import gc, threading
+from concurrent_tables import *
+tables = [ConcurrentDict(), ShardedDict(), SplitDict(SharedKeys())]
+kept = [table.subscribe(10) for table in tables]
+class Writer:
+    def __init__(self): self.me = self
+    def __del__(self):
+        for table in tables: table["x"] = 1
+started = threading.Barrier(5)
+def write():
+    started.wait()
+    step = 0
+    while True:
+        step += 1
+        for table in tables:
+            table[str(step % 50)] = Writer()
+            table.pop(str((step + 3) % 50), None)
+for _ in range(4):
+    threading.Thread(target=write, daemon=True).start()
+started.wait()
+for _ in range(300): tables[0]["main"] = Writer()
+"""
+
+
+def test_finalizers_do_not_wait_for_daemon_threads_at_shutdown(ct: Any) -> None:
+    for _ in range(3):
+        done = run_child(SHUTDOWN, timeout=60, **implementation_environment(ct))
+        assert done.returncode == 0, done.stderr

@@ -170,8 +170,18 @@ def test_threads() -> None:
 
 
 @needs_3_12
-@pytest.mark.parametrize("thing", [type("Sub", (dict,), {})(), [], 5, set()])
-def test_only_exact_dicts(thing: Any) -> None:
+def test_instances_of_dict_subclasses() -> None:
+    events: list[Any] = []
+    thing = type("Sub", (dict,), {})()
+    with watch(thing, events.append):
+        thing["a"] = 1
+    thing["b"] = 2
+    assert [(event.kind, event.key) for event in events] == [(EventKind.ADDED, "a")]
+
+
+@needs_3_12
+@pytest.mark.parametrize("thing", [[], 5, set()])
+def test_only_dicts(thing: Any) -> None:
     with pytest.raises((TypeError, concurrent_tables.WatchError)):
         watch(thing, print)
 
