@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isqrt
 from typing import Any
 
 from ..errors import TableMutationError
@@ -64,6 +65,7 @@ MIN_LOG2_SIZE = 3
 PERTURB_SHIFT = 5
 HASH_MASK = (1 << 64) - 1
 GROWTH = 3  # a full block is replaced by one for used * 3
+CROWDED = 64  # slots that an insertion may pass; more in a table of more than 64 * 64 entries
 
 # Exact types whose `==` among each other runs no user code (and never changes a table).
 SAFE_TYPES = frozenset({str, int, bytes, float, bool, complex, type(None)})
@@ -234,6 +236,25 @@ class DictKeys:
     def accepts(self, key: Any) -> bool:
         """Whether `key` can be added to this block as it is."""
         return self.nentries < len(self.keys) and (not self.unicode or type(key) is str)
+
+    def crowded_at(self, h: int) -> bool:
+        """Whether an insertion of hash `h` would pass too many slots of deleted keys.
+
+        Slots are never used again (I2), so a key that comes and goes would make its own probe
+        sequence longer each time; compacting the block then is cheaper than walking on.
+        """
+        dead = self.nentries - self.used
+        if dead < CROWDED:
+            return False
+        limit, visits = max(CROWDED, isqrt(self.used)), 0
+        i, perturb = h & self.mask, h & HASH_MASK
+        while self.index[i] != EMPTY:
+            visits += 1
+            if visits > limit:
+                return True
+            perturb >>= PERTURB_SHIFT
+            i = (5 * i + perturb + 1) & self.mask
+        return False
 
     def roomier(self, key: Any) -> DictKeys:
         """The block that replaces this one when it does not accept `key`: compacted, resized."""

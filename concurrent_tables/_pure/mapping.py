@@ -122,7 +122,7 @@ class MappingTable(MappingAPI, Table):
     def _insert_held(
         self, block: Any, version: int, key: Any, h: int, new: Any, pending: Pending
     ) -> bool:
-        if not block.accepts(key):
+        if not block.accepts(key) or block.crowded_at(h):
             # Same contents in a roomier block; the caller then looks again and finds room.
             self._replace_block(block, block.roomier(key), version, pending)
             return False

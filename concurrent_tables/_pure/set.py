@@ -197,7 +197,7 @@ class ConcurrentSet(SetReads, Table):
     def _insert_held(
         self, block: SetKeys, version: int, key: Any, h: int, pending: Pending
     ) -> bool:
-        if not block.usable:
+        if not block.usable or block.crowded_at(h):
             # Same contents in a roomier block; the caller then looks again and finds room.
             self._replace_block(block, block.roomier(), version, pending)
             return False

@@ -32,6 +32,7 @@ of the key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TableMutationError
@@ -39,6 +40,7 @@ from ..events import Record
 from . import debug
 from .keys import (
     COMPARE,
+    CROWDED,
     DEAD,
     HASH_MASK,
     MAX_OWN_RESTARTS,
@@ -187,6 +189,14 @@ class SetKeys:
         """The first NULL slot of the probe sequence of `h`."""
         keys = self.keys
         return next(slot for slot in self.probe_slots(h) if keys[slot] is NULL)
+
+    def crowded_at(self, h: int) -> bool:
+        """Whether an insertion of hash `h` would pass too many slots; see `DictKeys.crowded_at`."""
+        if self.fill - self.used < CROWDED:
+            return False
+        limit = max(CROWDED, isqrt(self.used))
+        slots = zip(range(limit + 1), self.probe_slots(h), strict=False)
+        return all(self.keys[slot] is not NULL for _, slot in slots)
 
     def hash_added(self, h: int, since: int) -> bool:
         """Whether an element inserted since `fill` was `since` has hash `h`."""

@@ -193,6 +193,10 @@ class SplitKeys:
         ix = self.shared._index_of(key, append=True)
         return ix != MISS and ix < len(self.values)
 
+    def crowded_at(self, h: int) -> bool:
+        """Never: a split record deletes nothing."""
+        return False
+
     def roomier(self, key: Any) -> SplitKeys | DictKeys:
         """The block that replaces this one when it does not accept `key`."""
         return self.roomier_for(key, 1)
