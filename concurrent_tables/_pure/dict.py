@@ -28,7 +28,7 @@ class ConcurrentDict(MappingTable):
 
     Parameters: as for `dict`. Errors: as for `dict`; ValueError for storing `MISSING`.
     Thread-safety: see docs/reference/thread-safety.md for every method.
-    Source: CPython Objects/dictobject.c for the layout; DESIGN notes in docs/explanation.
+    Source: CPython Objects/dictobject.c for the layout; docs/explanation for the rest.
 
     >>> from concurrent_tables import ConcurrentDict
     >>> hits = ConcurrentDict(home=1)

@@ -49,7 +49,7 @@ class ConcurrentSet(SetReads, Table):
 
     Parameters: `iterable` of hashable elements. Errors: as for `set`.
     Thread-safety: every method is atomic; see docs/reference/thread-safety.md.
-    Source: CPython Objects/setobject.c for the layout; DESIGN notes in docs/explanation.
+    Source: CPython Objects/setobject.c for the layout; docs/explanation for the rest.
 
     >>> from concurrent_tables import ConcurrentSet
     >>> seen = ConcurrentSet([1, 2])

@@ -1,0 +1,376 @@
+/* Several keys in one atomic step: get_many, update_many, pop_many.
+ *
+ * User comparisons run first, unlocked (ct_resolve); under the section every place is located again.  A
+ * batch of changes is applied to a copy of the block, whose references are moved, and published
+ * with one store: readers see all of it or nothing. */
+#include "dict.h"
+#include "update.h"
+#include "watching.h"
+
+typedef struct {
+    PyObject *key, *value; /* borrowed from the caller's dict; value NULL: delete (or read) */
+    Py_hash_t hash;
+    ct_place place;
+    Py_ssize_t ix; /* under the section */
+    PyObject *found; /* what was there; new reference */
+} ct_item;
+
+typedef struct {
+    ct_item *items;
+    Py_ssize_t count;
+    Py_ssize_t adds, removes, changes; /* under the section */
+} ct_batch_plan;
+
+static void
+plan_clear(ct_batch_plan *plan)
+{
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        ct_place_clear(&plan->items[i].place);
+        Py_XDECREF(plan->items[i].found);
+    }
+    PyMem_Free(plan->items);
+}
+
+/* `changes`: a private dict.  0 or -1. */
+static int
+plan_init(ct_batch_plan *plan, PyObject *changes, int with_values)
+{
+    Py_ssize_t at = 0;
+    PyObject *key, *value;
+    memset(plan, 0, sizeof(*plan));
+    plan->items = PyMem_Calloc((size_t)PyDict_GET_SIZE(changes) + 1, sizeof(ct_item));
+    if (plan->items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    while (PyDict_Next(changes, &at, &key, &value)) {
+        ct_item *item = &plan->items[plan->count];
+        item->key = key;
+        item->value = with_values ? value : NULL;
+        item->hash = ct_hash(key);
+        if (item->hash == -1) {
+            return -1;
+        }
+        plan->count++;
+    }
+    return 0;
+}
+
+/* Under the section: entry numbers for the whole plan; the first item that needs to be looked up
+ * unlocked, or NULL when all are located. */
+static ct_item *
+locate_all_held(ct_table *t, ct_batch_plan *plan)
+{
+    plan->adds = plan->removes = plan->changes = 0;
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        ct_item *item = &plan->items[i];
+        item->ix = ct_locate(t, item->key, item->hash, &item->place);
+        if (item->ix < CT_MISS) {
+            return item;
+        }
+        if (item->ix >= 0) {
+            plan->changes++;
+            plan->removes += item->value == NULL;
+        }
+        else {
+            plan->adds += item->value != NULL;
+        }
+    }
+    plan->changes += plan->adds;
+    return NULL;
+}
+
+/* Unlocked: look up this item and the ones after it that need user comparisons. */
+static int
+resolve_from(ct_table *t, ct_batch_plan *plan, ct_item *item)
+{
+    for (; item < plan->items + plan->count; item++) {
+        int needs_user = item->ix == CT_COMPARE || item->place.keys != NULL;
+        ct_place_clear(&item->place);
+        item->ix = CT_MISS;
+        if (needs_user && ct_resolve(t, item->key, item->hash, &item->place, NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* -- reading ------------------------------------------------------------------------------------ */
+
+static int
+read_all(ct_table *t, ct_batch_plan *plan)
+{
+    ct_section section;
+    ct_item *unresolved;
+    do {
+        ct_lock(t, &section); /* readers do not wait for gates */
+        unresolved = locate_all_held(t, plan);
+        if (unresolved == NULL) {
+            ct_quiesce_held(t); /* from here on the values hold still */
+            for (Py_ssize_t i = 0; i < plan->count; i++) {
+                ct_item *item = &plan->items[i];
+                if (item->ix >= 0) {
+                    item->found = ct_entry_value(ct_load_relaxed(&t->keys), item->ix);
+                    Py_INCREF(item->found);
+                }
+            }
+        }
+        ct_unlock(&section);
+        if (unresolved != NULL && resolve_from(t, plan, unresolved) < 0) {
+            return -1;
+        }
+    } while (unresolved != NULL);
+    return 0;
+}
+
+/* Turn `wanted` into what was found.  Storing under keys that are there, and deleting, takes no
+ * memory: what a commit removed cannot be lost to a failed allocation. */
+static int
+keep_found(ct_batch_plan *plan, PyObject *wanted)
+{
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        ct_item *item = &plan->items[i];
+        int status = item->found != NULL ? PyDict_SetItem(wanted, item->key, item->found)
+                                         : PyDict_DelItem(wanted, item->key);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *
+keys_as_dict(PyObject *keys)
+{
+    return PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
+}
+
+/* Read or remove `keys`; a dict of those that were there. */
+static PyObject *
+batch_of(ct_table *t, PyObject *keys, int (*run)(ct_table *, ct_batch_plan *))
+{
+    PyObject *wanted = keys_as_dict(keys), *result = NULL;
+    ct_batch_plan plan;
+    if (wanted == NULL) {
+        return NULL;
+    }
+    if (plan_init(&plan, wanted, 0) == 0 && ct_touch(t) == 0 && run(t, &plan) == 0
+        && keep_found(&plan, wanted) == 0) {
+        result = Py_NewRef(wanted);
+    }
+    plan_clear(&plan);
+    Py_DECREF(wanted);
+    return result;
+}
+
+PyObject *
+ct_get_many(PyObject *self, PyObject *keys)
+{
+    return batch_of(CT_TABLE(self), keys, read_all);
+}
+
+/* -- changing ----------------------------------------------------------------------------------- */
+
+/* A block with room for the plan's additions; NULL without memory. */
+static ct_keys *
+block_for(ct_table *t, ct_batch_plan *plan)
+{
+    ct_keys *old = ct_load_relaxed(&t->keys);
+    int kind = old->kind;
+    for (Py_ssize_t i = 0; i < plan->count && kind == CT_UNICODE; i++) {
+        ct_item *item = &plan->items[i];
+        if (item->ix == CT_MISS && item->value != NULL && !PyUnicode_CheckExact(item->key)) {
+            kind = CT_GENERAL;
+        }
+    }
+    int log2_size = ct_log2_holding(ct_used(t) + plan->adds + 1);
+    return ct_keys_new(log2_size > old->log2_size ? log2_size : old->log2_size, kind);
+}
+
+/* The entry in `fresh` of the key in entry `ix` of `old`: the same pointer. */
+static Py_ssize_t
+renumbered(const ct_keys *old, const ct_keys *fresh, Py_ssize_t ix, Py_hash_t hash)
+{
+    PyObject *key = ct_entry_key(old, ix);
+    size_t mask = ct_mask(fresh), perturb = (size_t)hash, i = perturb & mask;
+    for (;;) {
+        Py_ssize_t now = ct_index_get(fresh, i);
+        if (now >= 0 && ct_entry_key(fresh, now) == key) {
+            return now;
+        }
+        CT_NEXT_SLOT(i, perturb, mask);
+    }
+}
+
+/* One change in the unpublished block.  Everything it needs was reserved. */
+static void
+apply(ct_table *t, ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
+{
+    if (item->ix == CT_MISS) {
+        if (item->value != NULL) {
+            Py_INCREF(item->key);
+            Py_INCREF(item->value);
+            ct_keys_append(fresh, item->key, item->hash, item->value);
+            ct_event_held(t, pending, CT_KIND_ADDED, item->key, NULL, item->value);
+        }
+        return;
+    }
+    Py_ssize_t ix = renumbered(old, fresh, item->ix, item->hash);
+    PyObject *key = ct_entry_key(fresh, ix), *before = ct_entry_value(fresh, ix);
+    if (item->value != NULL) {
+        Py_INCREF(item->value);
+        ct_store_relaxed(ct_value_slot(fresh, ix), (uintptr_t)item->value);
+        ct_event_held(t, pending, CT_KIND_MODIFIED, key, before, item->value);
+    }
+    else {
+        item->found = Py_NewRef(before);
+        ct_index_publish(fresh, ct_keys_slot_of(fresh, ix, item->hash), CT_DUMMY);
+        ct_store_relaxed(ct_value_slot(fresh, ix), (uintptr_t)0);
+        ct_event_held(t, pending, CT_KIND_DELETED, key, before, NULL);
+        ct_pending_drop(pending, key);
+    }
+    ct_pending_drop(pending, before);
+}
+
+static int
+change_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
+{
+    if (plan->changes == 0) {
+        return CT_DONE;
+    }
+    if (plan->changes > 1) {
+        ct_quiesce_held(t); /* the copy below is of values that hold still */
+    }
+    ct_keys *old = ct_load_relaxed(&t->keys), *fresh = block_for(t, plan);
+    if (fresh == NULL || ct_pending_reserve(pending, 2 * plan->changes + 2) < 0
+        || ct_event_reserve_many_held(t, pending, plan->changes) < 0) {
+        if (fresh != NULL) {
+            ct_keys_release(fresh);
+        }
+        return CT_NO_MEMORY;
+    }
+    ct_prepare_block_held(t, fresh);
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        apply(t, pending, old, fresh, &plan->items[i]);
+    }
+    ct_publish_block_held(t, pending, fresh);
+    ct_add_relaxed(&t->used, plan->adds - plan->removes);
+    for (Py_ssize_t i = 1; i < plan->changes; i++) {
+        ct_bump_release(&t->version);
+    }
+    for (Py_ssize_t i = 1; i < plan->adds + plan->removes; i++) {
+        ct_bump_release(&t->keys_version);
+    }
+    ct_commit_held(t, pending, plan->adds + plan->removes > 0);
+    return CT_DONE;
+}
+
+/* Commit the plan at once; the caller finishes `pending`.  0 or -1. */
+static int
+change_all_pending(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
+{
+    ct_section section;
+    ct_item *unresolved;
+    int status = CT_DONE;
+    if (ct_touch(t) < 0) {
+        return -1;
+    }
+    do {
+        if (ct_write_lock(t, &section) < 0) {
+            return -1;
+        }
+        unresolved = locate_all_held(t, plan);
+        if (unresolved == NULL) {
+            status = change_all_held(t, plan, pending);
+        }
+        ct_unlock(&section);
+        if (unresolved != NULL && resolve_from(t, plan, unresolved) < 0) {
+            return -1;
+        }
+    } while (unresolved != NULL);
+    if (status == CT_NO_MEMORY) {
+        PyErr_NoMemory();
+    }
+    return status == CT_DONE ? 0 : -1;
+}
+
+/* The same, finished. */
+static int
+change_all(ct_table *t, ct_batch_plan *plan)
+{
+    ct_pending pending;
+    ct_pending_init(&pending, t);
+    int status = change_all_pending(t, plan, &pending);
+    ct_pending_finish(&pending);
+    return status;
+}
+
+int
+ct_batch_pending(ct_table *t, PyObject *changes, int with_values, ct_pending *pending)
+{
+    ct_batch_plan plan;
+    int status = plan_init(&plan, changes, with_values);
+    status = status < 0 ? -1 : change_all_pending(t, &plan, pending);
+    if (status == 0 && !with_values) {
+        status = keep_found(&plan, changes);
+    }
+    plan_clear(&plan);
+    return status;
+}
+
+static int
+check_values(ct_table *t, PyObject *changes)
+{
+    Py_ssize_t at = 0;
+    PyObject *key, *value;
+    while (PyDict_Next(changes, &at, &key, &value)) {
+        if (ct_check_value(t, key, value) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* dict(other), with the errors of dict.update. */
+static PyObject *
+changes_of(ct_state *st, PyObject *other)
+{
+    if (PyDict_CheckExact(other)) {
+        return PyDict_Copy(other);
+    }
+    PyObject *pairs = PyObject_CallOneArg(st->pairs_of, other);
+    PyObject *changes = pairs == NULL ? NULL : PyDict_New();
+    if (changes != NULL && PyDict_MergeFromSeq2(changes, pairs, 1) < 0) {
+        Py_CLEAR(changes);
+    }
+    Py_XDECREF(pairs);
+    return changes;
+}
+
+PyObject *
+ct_update_many(PyObject *self, PyObject *other)
+{
+    ct_table *t = CT_TABLE(self);
+    PyObject *changes = changes_of(t->st, other);
+    ct_batch_plan plan;
+    int status = -1;
+    if (changes == NULL || check_values(t, changes) < 0) {
+        Py_XDECREF(changes);
+        return NULL;
+    }
+    if (plan_init(&plan, changes, 1) == 0) {
+        status = change_all(t, &plan);
+    }
+    plan_clear(&plan);
+    Py_DECREF(changes);
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+ct_pop_many(PyObject *self, PyObject *keys)
+{
+    return batch_of(CT_TABLE(self), keys, change_all);
+}

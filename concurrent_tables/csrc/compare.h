@@ -1,0 +1,86 @@
+/* Hashing and comparing keys without user code and without touching their refcounts.
+ *
+ * While pinned (or inside a section) a table's key is kept alive by the table: it is dropped only
+ * through retire.  So exact str, int, bytes, float and tuples of them can be compared in place.
+ * Everything else answers CT_UNKNOWN, and the caller compares unpinned with references held (I6). */
+#ifndef CT_COMPARE_H
+#define CT_COMPARE_H
+
+#include "ct_common.h"
+
+enum { CT_DIFFERENT = 0, CT_EQUAL = 1, CT_UNKNOWN = -1 };
+enum { CT_TUPLE_DEPTH = 3 };
+
+CT_INLINE Py_hash_t
+ct_str_hash(PyObject *str)
+{
+    return ct_foreign_load_relaxed(&((PyASCIIObject *)str)->hash);
+}
+
+/* As PyObject_Hash, with the two commonest types inline. */
+CT_INLINE Py_hash_t
+ct_hash(PyObject *key)
+{
+    if (PyUnicode_CheckExact(key)) {
+        Py_hash_t hash = ct_str_hash(key);
+        if (CT_LIKELY(hash != -1)) {
+            return hash;
+        }
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    else if (PyLong_CheckExact(key) && PyUnstable_Long_IsCompact((PyLongObject *)key)) {
+        Py_hash_t value = PyUnstable_Long_CompactValue((PyLongObject *)key);
+        return CT_UNLIKELY(value == -1) ? -2 : value;
+    }
+#endif
+    return PyObject_Hash(key);
+}
+
+CT_INLINE int
+ct_str_equal(PyObject *a, PyObject *b)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    if (!PyUnicode_IS_READY(a) || !PyUnicode_IS_READY(b)) {
+        return CT_UNKNOWN;
+    }
+#endif
+    Py_ssize_t length = PyUnicode_GET_LENGTH(a);
+    if (length != PyUnicode_GET_LENGTH(b) || PyUnicode_KIND(a) != PyUnicode_KIND(b)) {
+        return CT_DIFFERENT;
+    }
+    return memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b), (size_t)length * PyUnicode_KIND(a)) == 0;
+}
+
+CT_INLINE int
+ct_int_equal(PyObject *a, PyObject *b)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)a)
+        && PyUnstable_Long_IsCompact((PyLongObject *)b)) {
+        return PyUnstable_Long_CompactValue((PyLongObject *)a)
+               == PyUnstable_Long_CompactValue((PyLongObject *)b);
+    }
+#endif
+    /* int against int allocates nothing, runs no user code and cannot fail. */
+    PyObject *result = PyLong_Type.tp_richcompare(a, b, Py_EQ);
+    int equal = result == Py_True;
+    Py_XDECREF(result); /* True or False: never the last reference */
+    return equal;
+}
+
+int ct_compare_slow(PyObject *a, PyObject *b, int depth);
+
+/* a is not b, and their hashes are equal. */
+CT_INLINE int
+ct_compare(PyObject *a, PyObject *b)
+{
+    if (PyUnicode_CheckExact(a) && PyUnicode_CheckExact(b)) {
+        return ct_str_equal(a, b);
+    }
+    if (PyLong_CheckExact(a) && PyLong_CheckExact(b)) {
+        return ct_int_equal(a, b);
+    }
+    return ct_compare_slow(a, b, CT_TUPLE_DEPTH);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* ConcurrentDict, and method bodies over a ct_table that holds its entries in t->keys. */
+#ifndef CT_DICT_H
+#define CT_DICT_H
+
+#include "table.h"
+
+int ct_dict_type_init(PyObject *module, ct_state *st);
+PyObject *ct_dict_new(ct_state *st); /* an empty, exact ConcurrentDict */
+
+/* Remove everything in one step; 0 or -1. */
+int ct_dict_clear(ct_table *t);
+/* Youngest pair: CT_DONE and two new references, CT_NOT_MET when empty, CT_FAILED. */
+int ct_dict_popitem(ct_table *t, PyObject **key, PyObject **value);
+/* Is the present value `expected` (identical or equal)?  Then store new_value (NULL: delete).
+ * 1, 0, -1.  `expected` may be MISSING. */
+int ct_dict_compare_and(ct_table *t, PyObject *key, PyObject *expected, PyObject *new_value);
+
+/* The added operations (operations.c), METH_FASTCALL bodies. */
+extern PyMethodDef ct_operation_methods[10];
+/* Whole batches in one atomic step (batch.c). */
+PyObject *ct_get_many(PyObject *self, PyObject *keys);
+PyObject *ct_update_many(PyObject *self, PyObject *other);
+PyObject *ct_pop_many(PyObject *self, PyObject *keys);
+/* One part of a larger batch: store the pairs of a private dict, or (without values) remove its keys and
+ * turn it into what was removed.  The caller finishes `pending` when all parts are done.  0 or -1. */
+int ct_batch_pending(ct_table *t, PyObject *changes, int with_values, ct_pending *pending);
+
+PyObject *ct_guard_new(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+int ct_guard_type_init(PyObject *module, ct_state *st);
+
+#endif

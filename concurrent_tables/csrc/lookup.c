@@ -1,0 +1,145 @@
+/* Lookups that need user code: unpinned comparison, revalidation, restart (I6). */
+#include "table.h"
+
+void
+ct_place_clear(ct_place *place)
+{
+    ct_keys *keys = place->keys;
+    place->keys = NULL;
+    if (keys != NULL) {
+        ct_keys_release(keys);
+    }
+}
+
+static void
+endless_lookup(ct_table *t, PyObject *key)
+{
+    PyObject *error = PyObject_GetAttrString(t->st->errors, "TableMutationError");
+    if (error != NULL) {
+        PyErr_Format(error,
+                     "%s: looking up %s key cannot end, because its __eq__ changes the table at "
+                     "every comparison; make __eq__ free of side effects",
+                     ct_type_name((PyObject *)t), ct_type_name(key));
+        Py_DECREF(error);
+    }
+}
+
+/* Compare `key` with the entry that the probe stopped at: pinned on entry and, unless CT_ERROR is
+ * returned, on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the block was replaced. */
+static int
+compare_unpinned(ct_table *t, ct_record *self, ct_keys *keys, Py_ssize_t ix, PyObject *key)
+{
+    PyObject *candidate = ct_entry_key(keys, ix);
+    if (ct_entry_value(keys, ix) == NULL) {
+        return CT_DIFFERENT; /* died since the index was read; it stays dead (I2) */
+    }
+    Py_INCREF(candidate); /* pinned: the table's reference lives on */
+    ct_unpin(self);
+    CT_POINT(user_compare);
+    int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
+    Py_DECREF(candidate);
+    if (equal < 0) {
+        return CT_ERROR;
+    }
+    ct_pin(self);
+    /* The block cannot have been freed and another made at its address: the caller holds it.  The
+     * same block has the same key in the entry, which is written once (I2). */
+    if (ct_table_keys(t) != keys) {
+        return CT_RESTART;
+    }
+    return equal;
+}
+
+/* One pass over one block, pinned.  Entry number, CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
+static Py_ssize_t
+search_block(ct_table *t, ct_record *self, ct_keys *keys, PyObject *key, Py_hash_t hash)
+{
+    ct_probe_state at;
+    ct_probe_start(keys, hash, &at);
+    for (;;) {
+        Py_ssize_t ix = ct_probe_resume(keys, key, hash, &at);
+        if (ix != CT_COMPARE) {
+            return ix;
+        }
+        int order = compare_unpinned(t, self, keys, at.ix, key);
+        if (order != CT_DIFFERENT) {
+            return order == CT_EQUAL ? at.ix : order;
+        }
+    }
+}
+
+int
+ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject **value)
+{
+    for (int own_restarts = 0;;) {
+        ct_record *self = ct_enter(t);
+        if (self == NULL) {
+            return -1;
+        }
+        ct_keys *keys = ct_table_keys(t);
+        ct_keys_hold(keys); /* pinned, so the table's hold is not gone yet */
+        uint64_t writes = self->writes;
+        place->keys = keys;
+        place->seen = ct_load_acquire(&keys->nentries);
+        place->ix = search_block(t, self, keys, key, hash);
+        if (place->ix == CT_ERROR) {
+            ct_place_clear(place);
+            return -1;
+        }
+        PyObject *found = place->ix >= 0 ? ct_entry_value(keys, place->ix) : NULL;
+        if (place->ix == CT_MISS || found != NULL) {
+            if (value != NULL) {
+                Py_XINCREF(found);
+                *value = found;
+            }
+            ct_unpin(self);
+            return 0;
+        }
+        writes = self->writes - writes; /* only this thread's own writes can repeat for ever */
+        ct_unpin(self);
+        ct_place_clear(place);
+        if (writes && ++own_restarts > CT_MAX_OWN_RESTARTS) {
+            endless_lookup(t, key);
+            return -1;
+        }
+    }
+}
+
+CT_NOINLINE int
+ct_get_slow(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    ct_place place = {NULL, CT_MISS, 0};
+    if (ct_resolve(t, key, hash, &place, value) < 0) {
+        return -1;
+    }
+    ct_place_clear(&place);
+    return *value != NULL;
+}
+
+Py_ssize_t
+ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (place->keys == NULL) {
+        return ct_probe(keys, key, hash);
+    }
+    if (place->keys != keys) {
+        return CT_RESTART;
+    }
+    if (place->ix >= 0) {
+        return ct_entry_value(keys, place->ix) == NULL ? CT_RESTART : place->ix;
+    }
+    /* A miss stands if nothing with this hash was appended since. */
+    Py_ssize_t count = ct_load_relaxed(&keys->nentries);
+    for (Py_ssize_t ix = place->seen; ix < count; ix++) {
+        if (ct_entry_value(keys, ix) == NULL || ct_entry_hash(keys, ix) != hash) {
+            continue;
+        }
+        PyObject *candidate = ct_entry_key(keys, ix);
+        int order = candidate == key ? CT_EQUAL : ct_compare(candidate, key);
+        if (order != CT_DIFFERENT) {
+            return order == CT_EQUAL ? ix : CT_RESTART;
+        }
+    }
+    return CT_MISS;
+}

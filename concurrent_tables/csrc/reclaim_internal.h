@@ -1,0 +1,31 @@
+/* What records.c (threads, pins, fences) and reclaim.c (limbo, batches) share. */
+#ifndef CT_RECLAIM_INTERNAL_H
+#define CT_RECLAIM_INTERNAL_H
+
+#include "reclaim.h"
+
+/* The registry lock guards the list of records, closed batches and the counters.  Nothing is freed
+ * under it, and nobody waits for anything else while holding it. */
+#if CT_FT
+extern CT_HIDDEN PyMutex ct_registry;
+#  define LOCK() PyMutex_Lock(&ct_registry)
+#  define UNLOCK() PyMutex_Unlock(&ct_registry)
+#else
+#  define LOCK() ((void)0)
+#  define UNLOCK() ((void)0)
+#endif
+
+extern CT_HIDDEN ct_record *ct_all_records; /* under the registry lock */
+
+struct ct_limbo;
+
+int ct_records_process_init(void);      /* registry lock held; 0 or -1 */
+void ct_heavy_barrier(void);
+/* The lowest pinned sequence, at most `ceiling`.  Registry lock held, heavy barrier done. */
+uint64_t ct_oldest_pinned(uint64_t ceiling);
+void ct_pause_thread(unsigned int round);
+/* A thread ended: hand its limbo of one interpreter over.  Registry lock held; memory only. */
+void ct_limbo_orphan(struct ct_limbo *limbo);
+struct ct_limbo *ct_limbo_next(struct ct_limbo *limbo);
+
+#endif

@@ -1,0 +1,605 @@
+/* Comparisons and set algebra, for both set types.
+ *
+ * All of it works on blocks that do not change: a FrozenSet has one, of a ConcurrentSet it is the block
+ * of a snapshot, other operands are read once.  So every operation sees one moment of each operand,
+ * and user code never meets a lock. */
+#include "set_algebra.h"
+#include "update.h"
+
+typedef PyObject *(*builtin_operator)(PyObject *, PyObject *);
+
+/* A new set of the package's type (not of a subclass); steals the private block. */
+static PyObject *
+result_like(ct_state *st, PyObject *self, ct_set_keys *block)
+{
+    if (block == NULL) {
+        return NULL;
+    }
+    return ct_is_set(st, self) ? ct_set_from(st, block)
+                               : ct_frozen_set_from(st, ct_frozen_set_type(st), block);
+}
+
+/* A private copy of a block that the caller holds. */
+static ct_set_keys *
+private_copy(ct_set_keys *block)
+{
+    ct_set_keys *copy = block == NULL ? NULL : ct_set_copy(block);
+    if (block != NULL && copy == NULL) {
+        PyErr_NoMemory();
+    }
+    return copy;
+}
+
+static ct_set_keys *
+copy_of(ct_state *st, PyObject *self)
+{
+    ct_set_keys *mine = ct_set_still_block(st, self);
+    ct_set_keys *copy = private_copy(mine);
+    ct_set_release(mine);
+    return copy;
+}
+
+PyObject *
+ct_set_plain_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    return st == NULL ? NULL : result_like(st, self, copy_of(st, self));
+}
+
+/* -- named methods ------------------------------------------------------------------------------ */
+
+static int
+put_operand(ct_state *st, ct_set_keys **block, PyObject *other)
+{
+    ct_set_source source;
+    ct_set_item item;
+    int status = ct_set_open(st, other, &source);
+    while (status == 0 && (status = ct_set_read(&source, &item)) > 0) {
+        status = ct_set_put(block, item) < 0 ? -1 : 0;
+        Py_DECREF(item.key);
+    }
+    ct_set_close(&source);
+    return status;
+}
+
+PyObject *
+ct_set_union(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    ct_set_keys *block = st == NULL ? NULL : copy_of(st, self);
+    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
+        if (put_operand(st, &block, others[i]) < 0) {
+            ct_set_release(block);
+            return NULL;
+        }
+    }
+    return result_like(st, self, block);
+}
+
+/* Of two equal objects keeps, as `set` does, that of the operand, unless that is a larger set. */
+static ct_set_keys *
+intersect_sets(ct_set_keys *mine, ct_set_keys *theirs)
+{
+    int larger = ct_set_count(theirs) > ct_set_count(mine);
+    ct_set_keys *few = larger ? mine : theirs, *many = larger ? theirs : mine;
+    ct_set_keys *common = ct_set_new(CT_MIN_LOG2);
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    if (common == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    while (ct_set_next(few, &at, &item) >= 0) {
+        Py_ssize_t slot = ct_set_find(many, item);
+        if (slot == CT_ERROR || (slot >= 0 && ct_set_add_absent(&common, item) < 0)) {
+            ct_set_release(common);
+            return NULL;
+        }
+    }
+    return common;
+}
+
+/* 1 when there is nothing more to be found, 0 to go on, -1 with an error. */
+static int
+keep_common(ct_set_keys *mine, ct_set_keys **common, ct_set_item item)
+{
+    Py_ssize_t slot = ct_set_find(mine, item);
+    if (slot == CT_MISS) {
+        return 0;
+    }
+    if (slot == CT_ERROR || ct_set_put(common, item) < 0) {
+        return -1;
+    }
+    return ct_set_count(*common) >= ct_set_count(mine);
+}
+
+static ct_set_keys *
+intersect_iterable(ct_state *st, ct_set_keys *mine, PyObject *other)
+{
+    ct_set_source source;
+    ct_set_item item;
+    ct_set_keys *common = ct_set_new(CT_MIN_LOG2);
+    if (common == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    int status = ct_set_open(st, other, &source);
+    while (status == 0 && (status = ct_set_read(&source, &item)) > 0) {
+        int found = keep_common(mine, &common, item);
+        Py_DECREF(item.key);
+        status = found < 0 ? -1 : 0;
+        if (found > 0) {
+            break;
+        }
+    }
+    ct_set_close(&source);
+    if (status < 0) {
+        ct_set_release(common);
+        return NULL;
+    }
+    return common;
+}
+
+/* A new private block with the common elements. */
+static ct_set_keys *
+intersect(ct_state *st, ct_set_keys *mine, PyObject *other)
+{
+    if (!ct_is_any_set(other)) {
+        return intersect_iterable(st, mine, other);
+    }
+    ct_set_keys *theirs = ct_set_operand(st, other);
+    ct_set_keys *common = theirs == NULL ? NULL : intersect_sets(mine, theirs);
+    ct_set_release(theirs);
+    return common;
+}
+
+PyObject *
+ct_set_intersection(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    if (count == 0) {
+        return PyObject_CallMethod(self, "copy", NULL);
+    }
+    ct_set_keys *block = st == NULL ? NULL : ct_set_still_block(st, self);
+    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
+        ct_set_keys *common = intersect(st, block, others[i]);
+        ct_set_release(block);
+        block = common;
+    }
+    return result_like(st, self, block);
+}
+
+static void
+remove_from(ct_set_keys *block, Py_ssize_t slot)
+{
+    Py_DECREF(ct_set_kill(block, slot));
+}
+
+/* Remove from a private block those elements that a larger set has. */
+static int
+subtract_set(ct_set_keys *block, ct_set_keys *theirs)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0, slot;
+    while ((slot = ct_set_next(block, &at, &item)) >= 0) {
+        Py_ssize_t found = ct_set_find(theirs, item);
+        if (found == CT_ERROR) {
+            return -1;
+        }
+        if (found >= 0) {
+            remove_from(block, slot);
+        }
+    }
+    return 0;
+}
+
+static int
+subtract_iterable(ct_state *st, ct_set_keys *block, PyObject *other)
+{
+    ct_set_source source;
+    ct_set_item item;
+    int status = ct_set_open(st, other, &source);
+    while (status == 0 && (status = ct_set_read(&source, &item)) > 0) {
+        Py_ssize_t slot = ct_set_find(block, item);
+        Py_DECREF(item.key);
+        status = slot == CT_ERROR ? -1 : 0;
+        if (slot >= 0) {
+            remove_from(block, slot);
+        }
+    }
+    ct_set_close(&source);
+    return status;
+}
+
+static int
+subtract(ct_state *st, ct_set_keys *block, PyObject *other)
+{
+    if (ct_is_any_set(other)) {
+        ct_set_keys *theirs = ct_set_operand(st, other);
+        if (theirs == NULL) {
+            return -1;
+        }
+        int larger = ct_set_count(theirs) > ct_set_count(block);
+        int status = larger ? subtract_set(block, theirs) : 0;
+        ct_set_release(theirs);
+        if (larger) {
+            return status;
+        }
+    }
+    return subtract_iterable(st, block, other);
+}
+
+PyObject *
+ct_set_difference(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    if (count == 0) {
+        return PyObject_CallMethod(self, "copy", NULL);
+    }
+    ct_set_keys *block = st == NULL ? NULL : copy_of(st, self);
+    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
+        if (subtract(st, block, others[i]) < 0) {
+            ct_set_release(block);
+            return NULL;
+        }
+    }
+    return result_like(st, self, block == NULL ? NULL : ct_set_compacted(block));
+}
+
+/* mine ^ theirs as a private block; `absent` has room for all of theirs. */
+static ct_set_keys *
+exclusive_or(ct_set_keys *mine, ct_set_keys *theirs, ct_set_item *absent)
+{
+    ct_set_keys *block = private_copy(mine); /* the same slot numbers */
+    ct_set_item item;
+    Py_ssize_t at = 0, count = 0;
+    while (block != NULL && ct_set_next(theirs, &at, &item) >= 0) {
+        Py_ssize_t slot = ct_set_find(mine, item);
+        if (slot == CT_ERROR) {
+            ct_set_release(block);
+            return NULL;
+        }
+        if (slot == CT_MISS) {
+            absent[count++] = item;
+        }
+        else if (ct_set_at(block, slot) != NULL) {
+            remove_from(block, slot);
+        }
+    }
+    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
+        if (ct_set_add_absent(&block, absent[i]) < 0) {
+            ct_set_release(block);
+            return NULL;
+        }
+    }
+    return block == NULL ? NULL : ct_set_compacted(block);
+}
+
+PyObject *
+ct_set_symmetric_difference(PyObject *self, PyObject *other)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    ct_set_keys *theirs = st == NULL ? NULL : ct_set_operand(st, other);
+    ct_set_keys *mine = theirs == NULL ? NULL : ct_set_still_block(st, self);
+    ct_set_keys *block = NULL;
+    if (mine != NULL) {
+        ct_set_item *absent = PyMem_New(ct_set_item, ct_set_count(theirs) + 1);
+        if (absent == NULL) {
+            PyErr_NoMemory();
+        }
+        else {
+            block = exclusive_or(mine, theirs, absent);
+            PyMem_Free(absent);
+        }
+    }
+    ct_set_release(mine);
+    ct_set_release(theirs);
+    return result_like(st, self, block);
+}
+
+/* -- questions ---------------------------------------------------------------------------------- */
+
+static PyObject *
+answer(int result)
+{
+    return result < 0 ? NULL : PyBool_FromLong(result);
+}
+
+PyObject *
+ct_set_issubset(PyObject *self, PyObject *other)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
+    int result = -1;
+    if (mine == NULL) {
+        return NULL;
+    }
+    if (ct_is_any_set(other)) {
+        ct_set_keys *theirs = ct_set_operand(st, other);
+        result = theirs == NULL ? -1 : ct_set_contains_all(theirs, mine);
+        ct_set_release(theirs);
+    }
+    else {
+        ct_set_keys *common = intersect_iterable(st, mine, other);
+        result = common == NULL ? -1 : ct_set_count(common) == ct_set_count(mine);
+        ct_set_release(common);
+    }
+    ct_set_release(mine);
+    return answer(result);
+}
+
+/* Whether every element of an iterable is found (or is not, as `wanted` says): 1, 0, -1. */
+static int
+all_found(ct_state *st, ct_set_keys *mine, PyObject *other, int wanted)
+{
+    ct_set_source source;
+    ct_set_item item;
+    int result = 1, status = ct_set_open(st, other, &source);
+    while (status == 0 && result == 1 && (status = ct_set_read(&source, &item)) > 0) {
+        Py_ssize_t slot = ct_set_find(mine, item);
+        Py_DECREF(item.key);
+        status = slot == CT_ERROR ? -1 : 0;
+        result = (slot >= 0) == wanted;
+    }
+    ct_set_close(&source);
+    return status < 0 ? -1 : result;
+}
+
+PyObject *
+ct_set_issuperset(PyObject *self, PyObject *other)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
+    int result = -1;
+    if (mine == NULL) {
+        return NULL;
+    }
+    if (ct_is_any_set(other)) {
+        ct_set_keys *theirs = ct_set_operand(st, other);
+        result = theirs == NULL ? -1 : ct_set_contains_all(mine, theirs);
+        ct_set_release(theirs);
+    }
+    else {
+        result = all_found(st, mine, other, 1);
+    }
+    ct_set_release(mine);
+    return answer(result);
+}
+
+PyObject *
+ct_set_isdisjoint(PyObject *self, PyObject *other)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
+    int result = mine == NULL ? -1 : all_found(st, mine, other, 0);
+    ct_set_release(mine);
+    return answer(result);
+}
+
+static int
+compare_blocks(const ct_set_keys *a, const ct_set_keys *b, int op)
+{
+    Py_ssize_t m = ct_set_count(a), n = ct_set_count(b);
+    switch (op) {
+    case Py_EQ:
+        return m == n ? ct_set_contains_all(b, a) : 0;
+    case Py_LE:
+        return ct_set_contains_all(b, a);
+    case Py_LT:
+        return m < n ? ct_set_contains_all(b, a) : 0;
+    case Py_GE:
+        return ct_set_contains_all(a, b);
+    default:
+        return m > n ? ct_set_contains_all(a, b) : 0;
+    }
+}
+
+static PyObject *members_of(ct_state *st, PyObject *self);
+
+/* Dict views know how to compare with a builtin set only. */
+static PyObject *
+compare_with_view(ct_state *st, PyObject *self, PyObject *view, int op)
+{
+    PyObject *members = members_of(st, self), *result = NULL;
+    PyObject *frozen = members == NULL ? NULL : PyFrozenSet_New(members);
+    if (frozen != NULL) {
+        result = PyObject_RichCompare(frozen, view, op);
+    }
+    Py_XDECREF(members);
+    Py_XDECREF(frozen);
+    return result;
+}
+
+PyObject *
+ct_set_richcompare(PyObject *self, PyObject *other, int op)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    if (st == NULL) {
+        return NULL;
+    }
+    if (self == other && (op == Py_EQ || op == Py_NE)) {
+        return PyBool_FromLong(op == Py_EQ);
+    }
+    if (!ct_is_any_set(other)) {
+        if (PyDictKeys_Check(other) || PyDictItems_Check(other)) {
+            return compare_with_view(st, self, other, op);
+        }
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    ct_set_keys *mine = ct_set_still_block(st, self);
+    ct_set_keys *theirs = mine == NULL ? NULL : ct_set_operand(st, other);
+    int result = -1;
+    if (theirs != NULL) {
+        result = compare_blocks(mine, theirs, op == Py_NE ? Py_EQ : op);
+        result = op == Py_NE && result >= 0 ? !result : result;
+    }
+    ct_set_release(mine);
+    ct_set_release(theirs);
+    return answer(result);
+}
+
+/* -- operators ---------------------------------------------------------------------------------- */
+
+int
+ct_set_takes(ct_state *st, PyObject *self, PyObject *other)
+{
+    if (ct_is_any_set(other)) {
+        return 1;
+    }
+    return ct_is_set(st, self) ? PyObject_IsInstance(other, st->set_abc) : 0;
+}
+
+/* A builtin set on the left does not know us: the result is of its type, as between builtins. */
+static PyObject *
+reversed_operator(ct_state *st, PyObject *other, PyObject *self, builtin_operator operate)
+{
+    PyObject *left, *members, *right = NULL, *result = NULL;
+    if (!PyAnySet_Check(other)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    left = PySet_Check(other) ? PySet_New(other) : PyFrozenSet_New(other);
+    members = left == NULL ? NULL : members_of(st, self);
+    right = members == NULL ? NULL : PyFrozenSet_New(members);
+    result = right == NULL ? NULL : operate(left, right);
+    Py_XDECREF(left);
+    Py_XDECREF(members);
+    Py_XDECREF(right);
+    return result;
+}
+
+/* The state when `a` is one of our sets; NULL without an error otherwise. */
+static ct_state *
+state_if_set(PyObject *a)
+{
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(a), &ct_module_def);
+    ct_state *st = module == NULL ? NULL : ct_state_of_module(module);
+    if (st == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return ct_is_set(st, a) || ct_is_frozen_set(st, a) ? st : NULL;
+}
+
+/* 1 when the operator goes on with a.method(b); else *result is what it returns. */
+static int
+begin_operator(PyObject *a, PyObject *b, builtin_operator operate, PyObject **result)
+{
+    ct_state *st = state_if_set(a);
+    *result = NULL;
+    if (st == NULL) {
+        st = state_if_set(b);
+        *result = st == NULL ? Py_NewRef(Py_NotImplemented)
+                             : reversed_operator(st, a, b, operate);
+        return 0;
+    }
+    int takes = ct_set_takes(st, a, b);
+    if (takes == 0) {
+        *result = Py_NewRef(Py_NotImplemented);
+    }
+    return takes > 0;
+}
+
+PyObject *
+ct_set_or(PyObject *a, PyObject *b)
+{
+    PyObject *result;
+    return begin_operator(a, b, PyNumber_Or, &result) ? ct_set_union(a, &b, 1) : result;
+}
+
+PyObject *
+ct_set_and(PyObject *a, PyObject *b)
+{
+    PyObject *result;
+    return begin_operator(a, b, PyNumber_And, &result) ? ct_set_intersection(a, &b, 1) : result;
+}
+
+PyObject *
+ct_set_subtract(PyObject *a, PyObject *b)
+{
+    PyObject *result;
+    return begin_operator(a, b, PyNumber_Subtract, &result) ? ct_set_difference(a, &b, 1) : result;
+}
+
+PyObject *
+ct_set_xor(PyObject *a, PyObject *b)
+{
+    PyObject *result;
+    return begin_operator(a, b, PyNumber_Xor, &result) ? ct_set_symmetric_difference(a, b) : result;
+}
+
+/* -- the rest ----------------------------------------------------------------------------------- */
+
+/* A list of the elements of one moment. */
+static PyObject *
+members_of(ct_state *st, PyObject *self)
+{
+    ct_set_keys *block = ct_set_still_block(st, self);
+    PyObject *list = block == NULL ? NULL : PyList_New(ct_set_count(block));
+    ct_set_item item;
+    Py_ssize_t at = 0, count = 0;
+    while (list != NULL && ct_set_next(block, &at, &item) >= 0) {
+        PyList_SET_ITEM(list, count++, Py_NewRef(item.key));
+    }
+    ct_set_release(block);
+    return list;
+}
+
+/* "Name({a, b})", "Name()". */
+static PyObject *
+repr_of_members(PyObject *name, PyObject *members)
+{
+    PyObject *inner, *comma, *joined, *result = NULL;
+    if (PyList_GET_SIZE(members) == 0) {
+        return PyUnicode_FromFormat("%U()", name);
+    }
+    comma = PyUnicode_FromString(", ");
+    inner = comma == NULL ? NULL : PyList_New(PyList_GET_SIZE(members));
+    for (Py_ssize_t i = 0; inner != NULL && i < PyList_GET_SIZE(members); i++) {
+        PyObject *text = PyObject_Repr(PyList_GET_ITEM(members, i));
+        if (text == NULL) {
+            Py_CLEAR(inner);
+            break;
+        }
+        PyList_SET_ITEM(inner, i, text);
+    }
+    joined = inner == NULL ? NULL : PyUnicode_Join(comma, inner);
+    if (joined != NULL) {
+        result = PyUnicode_FromFormat("%U({%U})", name, joined);
+    }
+    Py_XDECREF(joined);
+    Py_XDECREF(inner);
+    Py_XDECREF(comma);
+    return result;
+}
+
+PyObject *
+ct_set_repr(PyObject *self)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    PyObject *name = PyType_GetName(Py_TYPE(self)), *members, *result = NULL;
+    int entered = st == NULL || name == NULL ? -1 : Py_ReprEnter(self);
+    if (entered > 0) {
+        result = PyUnicode_FromFormat("%U(...)", name);
+    }
+    else if (entered == 0) {
+        members = members_of(st, self);
+        result = members == NULL ? NULL : repr_of_members(name, members);
+        Py_XDECREF(members);
+        Py_ReprLeave(self);
+    }
+    Py_XDECREF(name);
+    return result;
+}
+
+PyObject *
+ct_set_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    PyObject *members = st == NULL ? NULL : members_of(st, self);
+    PyObject *state = members == NULL ? NULL : ct_instance_dict(self);
+    if (state == NULL) {
+        Py_XDECREF(members);
+        return NULL;
+    }
+    return Py_BuildValue("O(N)N", Py_TYPE(self), members, state);
+}

@@ -1,0 +1,381 @@
+/* Set blocks: memory, contents, copies.  The essay is in set_keys.h. */
+#include "set_keys.h"
+
+ct_set_keys *ct_set_empty;
+
+_Static_assert(offsetof(ct_set_keys, refs) == offsetof(ct_keys, refs), "common head");
+_Static_assert(offsetof(ct_set_keys, kind) == offsetof(ct_keys, kind), "common head");
+_Static_assert(offsetof(ct_set_keys, owns) == offsetof(ct_keys, owns), "common head");
+
+/* -- memory ------------------------------------------------------------------------------------- */
+
+int
+ct_set_process_init(void)
+{
+    if (ct_set_empty == NULL) {
+        ct_set_keys *block = PyMem_RawCalloc(1, sizeof(ct_set_keys) + sizeof(ct_set_slot));
+        if (block == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        block->kind = CT_SET_BLOCK;
+        block->order = (char *)&block->slots[1];
+        ct_store_relaxed(&block->refs, 1);
+        ct_set_empty = block;
+    }
+    return 0;
+}
+
+int
+ct_set_log2_above(Py_ssize_t count)
+{
+    int log2_size = CT_MIN_LOG2;
+    while (log2_size < 62 && ((Py_ssize_t)1 << log2_size) <= count) {
+        log2_size++;
+    }
+    return log2_size;
+}
+
+static int
+order_width(int log2_size)
+{
+    return log2_size <= 8 ? 0 : log2_size <= 16 ? 1 : log2_size <= 32 ? 2 : 3;
+}
+
+/* The next insertion is refused once fill * 5 >= mask * 3. */
+static size_t
+fill_limit(size_t mask)
+{
+    return (3 * mask - 1) / 5 + 1;
+}
+
+static ct_set_keys *
+allocate(int log2_size)
+{
+    if (log2_size > 48) {
+        return NULL;
+    }
+    size_t size = (size_t)1 << log2_size, capacity = fill_limit(size - 1);
+    int width = order_width(log2_size);
+    ct_set_keys *block =
+        PyMem_Malloc(sizeof(ct_set_keys) + size * sizeof(ct_set_slot) + (capacity << width));
+    if (block == NULL) {
+        return NULL;
+    }
+    ct_store_relaxed(&block->refs, 1);
+    block->log2_size = (uint8_t)log2_size;
+    block->width = (uint8_t)width;
+    block->kind = CT_SET_BLOCK;
+    block->owns = CT_OWNS_ALL;
+    block->capacity = (Py_ssize_t)capacity;
+    block->order = (char *)&block->slots[size];
+    ct_store_relaxed(&block->fill, 0);
+    ct_store_relaxed(&block->used, 0);
+    ct_store_relaxed(&block->holds, 0);
+    block->bottom = 0;
+    return block;
+}
+
+ct_set_keys *
+ct_set_new(int log2_size)
+{
+    ct_set_keys *block = allocate(log2_size);
+    if (block != NULL) {
+        memset(block->slots, 0, sizeof(ct_set_slot) << log2_size); /* every slot empty */
+    }
+    return block;
+}
+
+void
+ct_set_hold(ct_set_keys *block)
+{
+    if (block != ct_set_empty) { /* which nobody frees, so that nobody contends for it */
+        ct_fetch_add_relaxed(&block->refs, 1);
+    }
+}
+
+void
+ct_set_release(ct_set_keys *block)
+{
+    if (block != NULL && block != ct_set_empty) {
+        ct_keys_release((ct_keys *)block);
+    }
+}
+
+size_t
+ct_set_nbytes(const ct_set_keys *block)
+{
+    return sizeof(ct_set_keys) + (sizeof(ct_set_slot) << block->log2_size)
+           + ((size_t)block->capacity << block->width);
+}
+
+void
+ct_set_free(ct_keys *keys)
+{
+    ct_set_keys *block = (ct_set_keys *)keys;
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    while (block->owns && ct_set_next(block, &at, &item) >= 0) {
+        Py_DECREF(item.key);
+    }
+    if (CT_UNLIKELY(ct_poison)) {
+        memset(block, 0xdb, ct_set_nbytes(block)); /* a use after the grace period shows */
+    }
+    PyMem_Free(block);
+}
+
+/* -- contents ----------------------------------------------------------------------------------- */
+
+static void
+order_append(ct_set_keys *block, Py_ssize_t position, size_t slot)
+{
+    switch (block->width) {
+    case 0:
+        ((uint8_t *)block->order)[position] = (uint8_t)slot;
+        break;
+    case 1:
+        ((uint16_t *)block->order)[position] = (uint16_t)slot;
+        break;
+    case 2:
+        ((uint32_t *)block->order)[position] = (uint32_t)slot;
+        break;
+    default:
+        ((uint64_t *)block->order)[position] = slot;
+        break;
+    }
+}
+
+void
+ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
+{
+    Py_ssize_t position = ct_set_filled(block);
+    CT_ASSERT(position < block->capacity);
+    block->slots[slot].hash = item.hash;
+    order_append(block, position, slot);
+    CT_POINT(set_key_publish);
+    ct_store_release(&block->slots[slot].key, (uintptr_t)item.key); /* I3: the slot is complete */
+    ct_store_release(&block->fill, position + 1); /* after the key: see set_keys.h */
+    ct_store_release(&block->used, ct_set_count(block) + 1);
+}
+
+size_t
+ct_set_append(ct_set_keys *block, ct_set_item item)
+{
+    ct_set_walk walk;
+    size_t mask = ct_set_mask(block);
+    ct_set_walk_start(block, item.hash, &walk);
+    while (ct_load_relaxed(&block->slots[walk.at].key) != 0) {
+        ct_set_walk_on(&walk, mask);
+    }
+    ct_set_place(block, item, walk.at);
+    return walk.steps;
+}
+
+PyObject *
+ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
+{
+    PyObject *key = (PyObject *)ct_load_relaxed(&block->slots[slot].key);
+    CT_POINT(set_key_dead);
+    ct_store_release(&block->slots[slot].key, CT_DEAD);
+    ct_store_release(&block->used, ct_set_count(block) - 1);
+    return key;
+}
+
+Py_ssize_t
+ct_set_first_live(ct_set_keys *block)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0, slot = ct_set_next(block, &at, &item);
+    if (block != ct_set_empty) {
+        block->bottom = slot < 0 ? at : at - 1; /* keeps a run of pop linear */
+    }
+    return slot;
+}
+
+int
+ct_set_identical(const ct_set_keys *block, PyObject *key, Py_hash_t hash)
+{
+    ct_set_walk walk;
+    size_t mask = ct_set_mask(block);
+    ct_set_walk_start(block, hash, &walk);
+    for (;; ct_set_walk_on(&walk, mask)) {
+        uintptr_t word = ct_load_acquire(&((ct_set_keys *)block)->slots[walk.at].key);
+        if (word == 0 || word == (uintptr_t)key) {
+            return word != 0;
+        }
+    }
+}
+
+Py_ssize_t
+ct_set_roomier(const ct_set_keys *block)
+{
+    Py_ssize_t used = ct_set_count(block);
+    return used * (used > CT_SET_LARGE ? CT_SET_LARGE_GROWTH : CT_SET_GROWTH);
+}
+
+/* -- copies ------------------------------------------------------------------------------------- */
+
+ct_set_keys *
+ct_set_rebuilt(const ct_set_keys *block, Py_ssize_t minimum)
+{
+    ct_set_keys *fresh = ct_set_new(ct_set_log2_above(minimum));
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    if (fresh != NULL) {
+        fresh->owns = CT_OWNS_NOTHING;
+        while (ct_set_next(block, &at, &item) >= 0) {
+            ct_set_append(fresh, item);
+        }
+    }
+    return fresh;
+}
+
+ct_set_keys *
+ct_set_clone(const ct_set_keys *block)
+{
+    if (block == ct_set_empty) {
+        return ct_set_rebuilt(block, 0);
+    }
+    ct_set_keys *fresh = allocate(block->log2_size);
+    if (fresh != NULL) {
+        size_t slots = sizeof(ct_set_slot) << block->log2_size;
+        size_t order = (size_t)ct_set_filled(block) << block->width;
+        memcpy(fresh->slots, block->slots, slots);
+        memcpy(fresh->order, block->order, order);
+        ct_store_relaxed(&fresh->fill, ct_set_filled(block));
+        ct_store_relaxed(&fresh->used, ct_set_count(block));
+        fresh->bottom = block->bottom;
+        fresh->owns = CT_OWNS_NOTHING;
+    }
+    return fresh;
+}
+
+void
+ct_set_own(ct_set_keys *block)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    while (ct_set_next(block, &at, &item) >= 0) {
+        Py_INCREF(item.key);
+    }
+}
+
+static ct_set_keys *
+owning(ct_set_keys *fresh)
+{
+    if (fresh != NULL) {
+        ct_set_own(fresh);
+        fresh->owns = CT_OWNS_ALL;
+    }
+    return fresh;
+}
+
+ct_set_keys *
+ct_set_copy(const ct_set_keys *block)
+{
+    return owning(ct_set_clone(block));
+}
+
+ct_set_keys *
+ct_set_frozen_copy(const ct_set_keys *block)
+{
+    if (ct_set_count(block) == 0) {
+        return ct_set_empty;
+    }
+    return owning(ct_set_crowded(block)
+                      ? ct_set_rebuilt(block, ct_set_count(block) * CT_SET_LARGE_GROWTH)
+                      : ct_set_clone(block));
+}
+
+/* -- private blocks ----------------------------------------------------------------------------- */
+
+Py_ssize_t
+ct_set_seek(const ct_set_keys *block, ct_set_item item, ct_set_walk *walk)
+{
+    ct_set_walk_start(block, item.hash, walk);
+    for (;;) {
+        Py_ssize_t slot = ct_set_probe(block, item.key, item.hash, walk);
+        if (CT_LIKELY(slot != CT_COMPARE)) {
+            return slot;
+        }
+        int equal = PyObject_RichCompareBool(walk->found, item.key, Py_EQ);
+        if (equal != 0) {
+            return equal < 0 ? CT_ERROR : (Py_ssize_t)walk->at;
+        }
+        ct_set_walk_on(walk, ct_set_mask(block));
+    }
+}
+
+/* Replace a private block by one with more than `minimum` slots, to which the references move. */
+static int
+move_to_larger(ct_set_keys **block, Py_ssize_t minimum)
+{
+    ct_set_keys *old = *block, *fresh = ct_set_rebuilt(old, minimum);
+    if (fresh == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    fresh->owns = CT_OWNS_ALL;
+    if (old != ct_set_empty) {
+        CT_ASSERT(ct_load_relaxed(&old->refs) == 1 && old->owns == CT_OWNS_ALL);
+        old->owns = CT_OWNS_NOTHING;
+    }
+    *block = fresh;
+    ct_set_release(old);
+    return 0;
+}
+
+ct_set_keys *
+ct_set_compacted(ct_set_keys *block)
+{
+    if (ct_set_crowded(block)
+        && move_to_larger(&block, ct_set_count(block) * CT_SET_LARGE_GROWTH) < 0) {
+        ct_set_release(block);
+        return NULL;
+    }
+    return block;
+}
+
+int
+ct_set_add_absent(ct_set_keys **block, ct_set_item item)
+{
+    if (ct_set_room(*block) == 0 && move_to_larger(block, ct_set_roomier(*block)) < 0) {
+        return -1;
+    }
+    Py_INCREF(item.key);
+    ct_set_append(*block, item);
+    return 0;
+}
+
+int
+ct_set_put(ct_set_keys **block, ct_set_item item)
+{
+    ct_set_walk walk;
+    Py_ssize_t slot = ct_set_seek(*block, item, &walk);
+    if (slot != CT_MISS) {
+        return slot == CT_ERROR ? -1 : 0;
+    }
+    if (CT_UNLIKELY(ct_set_room(*block) == 0)) {
+        return ct_set_add_absent(block, item) < 0 ? -1 : 1;
+    }
+    Py_INCREF(item.key);
+    ct_set_place(*block, item, walk.at);
+    return 1;
+}
+
+int
+ct_set_contains_all(const ct_set_keys *block, const ct_set_keys *part)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    if (ct_set_count(part) > ct_set_count(block)) {
+        return 0;
+    }
+    while (ct_set_next(part, &at, &item) >= 0) {
+        Py_ssize_t slot = ct_set_find(block, item);
+        if (slot < 0) {
+            return slot == CT_ERROR ? -1 : 0;
+        }
+    }
+    return 1;
+}

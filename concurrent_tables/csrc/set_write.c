@@ -1,0 +1,452 @@
+/* Changes of a ConcurrentSet: find without the lock where user code must compare, decide and commit in
+ * the section, drop and deliver after it (I6, I7). */
+#include "set_write.h"
+#include "watching.h"
+
+/* -- places found with user comparisons ---------------------------------------------------------- */
+
+/* Valid while the set has this block, the slot (if any) is live, and no element with the key's hash was
+ * inserted since `seen`. */
+typedef struct {
+    ct_set_keys *block; /* held; NULL: nothing looked up yet */
+    Py_ssize_t slot;    /* or CT_MISS */
+    Py_ssize_t seen;
+} set_place;
+
+static void
+place_clear(set_place *place)
+{
+    ct_set_keys *block = place->block;
+    place->block = NULL;
+    ct_set_release(block);
+}
+
+void
+ct_set_endless(ct_set_table *s, PyObject *key)
+{
+    PyObject *error = PyObject_GetAttrString(s->base.st->errors, "TableMutationError");
+    PyObject *name = error == NULL ? NULL : PyType_GetName(Py_TYPE(s));
+    PyObject *key_name = name == NULL ? NULL : PyType_GetName(Py_TYPE(key));
+    if (key_name != NULL) {
+        PyErr_Format(error,
+                     "%U: looking up %U element cannot end, because its __eq__ changes the table at "
+                     "every comparison; make __eq__ free of side effects",
+                     name, key_name);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(name);
+    Py_XDECREF(key_name);
+}
+
+/* Compare with the element that the probe stopped at.  Pinned on entry and, unless CT_ERROR is returned,
+ * on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the set has moved on. */
+static int
+compare_unpinned(ct_set_table *s, ct_record *self, ct_set_keys *block, const ct_set_walk *walk,
+                 PyObject *key)
+{
+    PyObject *candidate = walk->found;
+    Py_INCREF(candidate); /* pinned: the set's reference lives on, even if it was removed just now */
+    ct_unpin(self);
+    CT_POINT(user_compare);
+    int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
+    Py_DECREF(candidate);
+    if (equal < 0) {
+        return CT_ERROR;
+    }
+    ct_pin(self);
+    /* The caller holds the block, so another cannot have its address; its slot can only have died. */
+    if (ct_set_block(s) != block || (equal && ct_set_at(block, (Py_ssize_t)walk->at) == NULL)) {
+        return CT_RESTART;
+    }
+    return equal;
+}
+
+/* One pass over one block, pinned.  Slot, CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
+static Py_ssize_t
+search_block(ct_set_table *s, ct_record *self, ct_set_keys *block, PyObject *key, Py_hash_t hash)
+{
+    ct_set_walk walk;
+    ct_set_walk_start(block, hash, &walk);
+    for (;;) {
+        Py_ssize_t slot = ct_set_probe(block, key, hash, &walk);
+        if (slot != CT_COMPARE) {
+            return slot;
+        }
+        int order = compare_unpinned(s, self, block, &walk, key);
+        if (order != CT_DIFFERENT) {
+            return order == CT_EQUAL ? (Py_ssize_t)walk.at : order;
+        }
+        ct_set_walk_on(&walk, ct_set_mask(block));
+    }
+}
+
+/* Look the key up unlocked, comparing with user code where needed.  0, or -1 with an error. */
+static int
+resolve(ct_set_table *s, PyObject *key, Py_hash_t hash, set_place *place)
+{
+    for (int own_restarts = 0;;) {
+        ct_record *self = ct_enter(&s->base);
+        if (self == NULL) {
+            return -1;
+        }
+        ct_set_keys *block = ct_set_block(s);
+        ct_set_hold(block); /* pinned, so the set's hold is not gone yet */
+        uint64_t writes = self->writes;
+        place->block = block;
+        place->seen = ct_load_acquire(&block->fill); /* before the probe: see set_keys.h */
+        place->slot = search_block(s, self, block, key, hash);
+        if (place->slot == CT_ERROR) {
+            place_clear(place);
+            return -1;
+        }
+        writes = self->writes - writes; /* only this thread's own writes can repeat for ever */
+        ct_unpin(self);
+        if (place->slot != CT_RESTART) {
+            return 0;
+        }
+        place_clear(place);
+        if (writes && ++own_restarts > CT_MAX_OWN_RESTARTS) {
+            ct_set_endless(s, key);
+            return -1;
+        }
+    }
+}
+
+/* Under the section, and without a place: slot, CT_MISS (*end is where it goes), CT_COMPARE. */
+static Py_ssize_t
+locate_plainly(const ct_set_keys *block, PyObject *key, Py_hash_t hash, ct_set_walk *end)
+{
+    ct_set_walk_start(block, hash, end);
+    return ct_set_probe(block, key, hash, end);
+}
+
+static void
+find_empty(const ct_set_keys *block, Py_hash_t hash, ct_set_walk *end)
+{
+    ct_set_walk_start(block, hash, end);
+    while (ct_load_relaxed(&((ct_set_keys *)block)->slots[end->at].key) != 0) {
+        ct_set_walk_on(end, ct_set_mask(block));
+    }
+}
+
+/* Under the section: slot, CT_MISS, CT_COMPARE (resolve first), CT_RESTART (the place is stale). */
+static Py_ssize_t
+locate(ct_set_table *s, PyObject *key, Py_hash_t hash, const set_place *place,
+       ct_set_walk *end)
+{
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    if (CT_LIKELY(place->block == NULL)) {
+        return locate_plainly(block, key, hash, end);
+    }
+    if (place->block != block) {
+        return CT_RESTART;
+    }
+    if (place->slot >= 0) {
+        return ct_set_at(block, place->slot) == NULL ? CT_RESTART : place->slot;
+    }
+    /* A miss stands if no element with this hash was inserted since. */
+    for (Py_ssize_t n = place->seen; n < ct_set_filled(block); n++) {
+        Py_ssize_t slot = ct_set_order(block, n);
+        PyObject *candidate = ct_set_at(block, slot);
+        if (candidate != NULL && block->slots[slot].hash == hash) {
+            return candidate == key ? slot : CT_RESTART;
+        }
+    }
+    find_empty(block, hash, end);
+    return CT_MISS;
+}
+
+/* -- reading ------------------------------------------------------------------------------------ */
+
+CT_NOINLINE int
+ct_set_has_slow(ct_set_table *s, PyObject *key, Py_hash_t hash)
+{
+    set_place place = {NULL, CT_MISS, 0};
+    if (resolve(s, key, hash, &place) < 0) {
+        return -1;
+    }
+    place_clear(&place);
+    return place.slot >= 0;
+}
+
+Py_ssize_t
+ct_set_length(ct_set_table *s)
+{
+    ct_record *self = ct_enter(&s->base);
+    if (self == NULL) {
+        return -1;
+    }
+#if CT_FT
+    uint64_t version = ct_load_acquire(&s->base.version);
+    Py_ssize_t used = ct_load_acquire(&ct_set_block(s)->used);
+    uint64_t started = ct_load_acquire(&s->started);
+    ct_unpin(self);
+    if (CT_UNLIKELY(started != version)) { /* a change is half done: wait for its end */
+        ct_section section;
+        ct_lock(&s->base, &section);
+        used = ct_set_count(ct_load_relaxed(&s->block));
+        ct_unlock(&section);
+    }
+    return used;
+#else
+    ct_unpin(self);
+    return ct_set_count(ct_load_relaxed(&s->block));
+#endif
+}
+
+/* -- inside the section ------------------------------------------------------------------------- */
+
+/* A change that raises the version by `bump` begins: from here on nothing can fail. */
+void
+ct_set_begin_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump)
+{
+    ct_store_relaxed(&s->started, ct_load_relaxed(&s->base.version) + (uint64_t)bump);
+    /* Before the change: who sees it must not get the snapshot of the time before. */
+    PyObject *snapshot = ct_load_relaxed(&s->base.snapshot);
+    if (snapshot != NULL) {
+        ct_store_release(&s->base.snapshot, NULL);
+        ct_pending_drop(pending, snapshot);
+    }
+}
+
+void
+ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump)
+{
+    if (bump > 1) { /* all but the last, which ct_commit_held counts */
+        ct_add_relaxed(&s->base.version, (uint64_t)bump - 1);
+        ct_add_relaxed(&s->base.keys_version, (uint64_t)bump - 1);
+    }
+    ct_commit_held(&s->base, pending, 1);
+}
+
+/* Put `fresh` in the place of the block.  An iterator walks the old one by number after its grace
+ * period: then it must own what it shows. */
+void
+ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh)
+{
+    ct_set_keys *old = ct_load_relaxed(&s->block);
+    if (old != ct_set_empty && old->owns == CT_OWNS_NOTHING && ct_load_relaxed(&old->holds) > 0) {
+        ct_set_own(old);
+        old->owns = CT_OWNS_KEYS;
+    }
+    pending->shared = ct_is_shared(&s->base);
+    CT_POINT(set_block_publish);
+    ct_store_release(&s->block, fresh);
+    if (old != ct_set_empty) {
+        ct_pending_block(pending, (ct_keys *)old);
+    }
+}
+
+/* Room for `more` elements: the same contents in a roomier block, to which the references move. */
+int
+ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more)
+{
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    if (CT_LIKELY(ct_set_room(block) >= more)) {
+        return 0;
+    }
+    Py_ssize_t least = (ct_set_count(block) + more) * CT_SET_LARGE_GROWTH;
+    Py_ssize_t usual = ct_set_roomier(block);
+    ct_set_keys *fresh = ct_set_rebuilt(block, more > 1 && least > usual ? least : usual);
+    if (fresh == NULL) {
+        return CT_NO_MEMORY;
+    }
+    ct_set_publish_held(s, pending, fresh);
+    return 0;
+}
+
+void
+ct_set_tidy_held(ct_set_table *s, ct_pending *pending, size_t steps)
+{
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    if (ct_set_overgrown(block, steps) && pending->nblocks == 0) {
+        ct_set_keys *fresh = ct_set_rebuilt(block, ct_set_roomier(block));
+        if (fresh != NULL) { /* else it stays slow, no more */
+            ct_set_publish_held(s, pending, fresh);
+        }
+    }
+}
+
+static int
+insert_held(ct_set_table *s, ct_pending *pending, ct_set_item item, ct_set_walk *end)
+{
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    if (ct_event_reserve_held(&s->base, pending) < 0 || ct_set_reserve_held(s, pending, 1) < 0) {
+        return CT_NO_MEMORY;
+    }
+    if (ct_load_relaxed(&s->block) != block) {
+        block = ct_load_relaxed(&s->block);
+        find_empty(block, item.hash, end);
+    }
+    Py_INCREF(item.key);
+    ct_set_begin_held(s, pending, 1);
+    ct_set_place(block, item, end->at);
+    ct_event_held(&s->base, pending, CT_KIND_ADDED, item.key, NULL, NULL);
+    ct_set_end_held(s, pending, 1);
+    ct_set_tidy_held(s, pending, end->steps);
+    return CT_DONE;
+}
+
+static int
+delete_held(ct_set_table *s, ct_pending *pending, Py_ssize_t slot)
+{
+    if (ct_event_reserve_held(&s->base, pending) < 0) {
+        return CT_NO_MEMORY;
+    }
+    ct_set_begin_held(s, pending, 1);
+    PyObject *key = ct_set_kill(ct_load_relaxed(&s->block), slot);
+    ct_event_held(&s->base, pending, CT_KIND_DELETED, key, NULL, NULL);
+    ct_pending_drop(pending, key);
+    ct_set_end_held(s, pending, 1);
+    return CT_DONE;
+}
+
+/* -- one element -------------------------------------------------------------------------------- */
+
+/* What `add` (want_present 0) and `remove` (1) do once the element is located. */
+static int
+change_one_held(ct_set_table *s, ct_pending *pending, ct_set_item item, Py_ssize_t slot,
+                ct_set_walk *end, int remove)
+{
+    if (remove) {
+        return slot == CT_MISS ? CT_NOT_MET : delete_held(s, pending, slot);
+    }
+    return slot == CT_MISS ? insert_held(s, pending, item, end) : CT_NOT_MET;
+}
+
+/* CT_DONE, CT_NOT_MET, CT_FAILED. */
+static int
+change_one(ct_set_table *s, ct_set_item item, int remove)
+{
+    int status;
+    ct_set_walk end;
+    ct_section section;
+    ct_pending pending;
+    set_place place = {NULL, CT_MISS, 0};
+    ct_pending_init(&pending, &s->base);
+    for (;;) {
+        if (ct_write_lock(&s->base, &section) < 0) {
+            status = CT_FAILED;
+            break;
+        }
+        Py_ssize_t slot = locate(s, item.key, item.hash, &place, &end);
+        if (CT_LIKELY(slot >= CT_MISS)) {
+            status = change_one_held(s, &pending, item, slot, &end, remove);
+            ct_unlock(&section);
+            break;
+        }
+        ct_unlock(&section);
+        place_clear(&place);
+        if (resolve(s, item.key, item.hash, &place) < 0) {
+            status = CT_FAILED;
+            break;
+        }
+        if ((place.slot == CT_MISS) == remove) { /* nothing to do: that moment is good enough */
+            status = CT_NOT_MET;
+            break;
+        }
+    }
+    place_clear(&place);
+    ct_pending_finish(&pending);
+    if (status == CT_NO_MEMORY) {
+        PyErr_NoMemory();
+        status = CT_FAILED;
+    }
+    return status;
+}
+
+/* What the lock-free lookup says without user code: slot, CT_MISS, CT_COMPARE, CT_ERROR. */
+static Py_ssize_t
+glance(ct_set_table *s, PyObject *key, Py_hash_t hash)
+{
+    ct_set_walk end;
+    ct_record *self = ct_enter(&s->base);
+    if (self == NULL) {
+        return CT_ERROR;
+    }
+    Py_ssize_t slot = CT_COMPARE;
+    if (CT_FT && ct_is_shared(&s->base)) { /* else the section is no dearer */
+        slot = locate_plainly(ct_set_block(s), key, hash, &end);
+    }
+    ct_unpin(self);
+    return slot;
+}
+
+int
+ct_set_add(ct_set_table *s, PyObject *key, Py_hash_t hash)
+{
+    ct_set_item item = {key, hash};
+    Py_ssize_t slot = glance(s, key, hash);
+    if (slot >= 0 || slot == CT_ERROR) {
+        return slot >= 0 ? 0 : -1;
+    }
+    return change_one(s, item, 0) == CT_FAILED ? -1 : 0;
+}
+
+int
+ct_set_remove(ct_set_table *s, PyObject *key, Py_hash_t hash)
+{
+    ct_set_item item = {key, hash};
+    Py_ssize_t slot = glance(s, key, hash);
+    if (slot == CT_MISS || slot == CT_ERROR) {
+        return slot == CT_MISS ? 0 : -1;
+    }
+    return change_one(s, item, 1);
+}
+
+int
+ct_set_pop(ct_set_table *s, PyObject **key)
+{
+    ct_section section;
+    ct_pending pending;
+    int status = CT_NOT_MET;
+    if (ct_touch(&s->base) < 0 || ct_write_lock(&s->base, &section) < 0) {
+        return CT_FAILED;
+    }
+    ct_pending_init(&pending, &s->base);
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    Py_ssize_t slot = ct_set_first_live(block);
+    if (slot >= 0) {
+        *key = ct_set_at(block, slot);
+        status = delete_held(s, &pending, slot);
+        if (status == CT_DONE) {
+            Py_INCREF(*key); /* the set's own reference waits in `pending` */
+        }
+    }
+    ct_unlock(&section);
+    ct_pending_finish(&pending);
+    if (status == CT_NO_MEMORY) {
+        PyErr_NoMemory();
+        status = CT_FAILED;
+    }
+    return status;
+}
+
+int
+ct_set_clear(ct_set_table *s)
+{
+    ct_section section;
+    ct_pending pending;
+    int status = 0;
+    if (ct_touch(&s->base) < 0 || ct_write_lock(&s->base, &section) < 0) {
+        return -1;
+    }
+    ct_pending_init(&pending, &s->base);
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    if (ct_set_count(block) != 0) {
+        status = ct_event_reserve_held(&s->base, &pending);
+        if (status == 0) {
+            ct_set_begin_held(s, &pending, 1);
+            block->owns = CT_OWNS_ALL;
+            ct_set_publish_held(s, &pending, ct_set_empty);
+            ct_event_held(&s->base, &pending, CT_KIND_CLEARED, NULL, NULL, NULL);
+            ct_set_end_held(s, &pending, 1);
+        }
+    }
+    ct_unlock(&section);
+    ct_pending_finish(&pending);
+    if (status < 0) {
+        PyErr_NoMemory();
+    }
+    return status;
+}

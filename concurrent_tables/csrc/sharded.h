@@ -1,0 +1,46 @@
+/* ShardedDict: 2**n combined tables behind one mapping.  The essay is in sharded.c. */
+#ifndef CT_SHARDED_H
+#define CT_SHARDED_H
+
+#include "table.h"
+
+enum { CT_SHARDS_MAX = 1024, CT_SHARDS_DEFAULT = 16, CT_COLLECT_TRIES = 8 };
+
+typedef struct {
+    PyObject_HEAD
+    ct_state *st;
+    PyObject *weakrefs;
+    ct_table **shards;             /* `count` of them, then the same in address order */
+    Py_ssize_t count;
+    int shift;                     /* 64 - log2(count) */
+    _Atomic(PyObject *) overlay;   /* (FrozenDict, everything, outer or None), or NULL */
+    _Atomic(PyObject *) snapshot;  /* (whole, snapshot of shard 0, ...), or NULL */
+    PyObject *watch;               /* the WatchState of all shards, or NULL; gates held */
+} ct_sharded;
+
+#define CT_SHARDED(o) ((ct_sharded *)(o))
+
+/* The shard of a hash: the high bits after scrambling (Fibonacci hashing, Knuth vol. 3, 6.4), since the
+ * low ones choose the slot inside the shard. */
+CT_INLINE ct_table *
+ct_shard_of(ct_sharded *s, Py_hash_t hash)
+{
+    uint64_t scrambled = (uint64_t)hash * UINT64_C(0x9E3779B97F4A7C15);
+    return s->shards[scrambled >> 1 >> (s->shift - 1)]; /* in two steps: shift may be 64 */
+}
+
+int ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value);
+int ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value);
+
+/* Hold all shards against other writers; 0 or -1 with an error and nothing held. */
+int ct_sharded_hold(ct_sharded *s);
+void ct_sharded_release(ct_sharded *s);
+uint64_t ct_sharded_version(ct_sharded *s);
+PyObject *ct_sharded_snapshot(PyObject *self);
+PyObject *ct_sharded_get_many(PyObject *self, PyObject *keys);
+int ct_sharded_clear(ct_sharded *s);
+/* A private dict of changes, with values or of keys to remove; a dict of what was removed. */
+PyObject *ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values);
+int ct_sharded_type_init(PyObject *module, ct_state *st);
+
+#endif

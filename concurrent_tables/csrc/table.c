@@ -1,0 +1,319 @@
+/* Tables: life, sharing, sections, pending work.  The rules are in table.h; changes are in write.c. */
+#include "table.h"
+#include "watching.h"
+
+/* -- life --------------------------------------------------------------------------------------- */
+
+int
+ct_table_init_part(ct_table *t, ct_state *st)
+{
+    ct_record *self = ct_self();
+    if (self == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    t->st = st;
+    ct_store_relaxed(&t->owner, (uintptr_t)self);
+    ct_store_relaxed(&t->lockfree, 1);
+    t->quiet = 0;
+    ct_store_release(&t->keys, ct_empty_keys);
+    return 0;
+}
+
+int
+ct_debug_register(ct_state *st, PyObject *table)
+{
+    if (CT_LIKELY(st->debug_register == NULL)) {
+        return 0;
+    }
+    PyObject *result = PyObject_CallOneArg(st->debug_register, table);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+ct_table_init(ct_table *t, ct_state *st)
+{
+    return ct_table_init_part(t, st) < 0 ? -1 : ct_debug_register(st, (PyObject *)t);
+}
+
+int
+ct_table_traverse(ct_table *t, visitproc visit, void *arg)
+{
+    ct_keys *keys = ct_load_acquire(&t->keys);
+    Py_VISIT(Py_TYPE(t));
+    Py_VISIT(t->watch);
+    Py_VISIT(t->gate);
+    PyObject *snapshot = ct_load_acquire(&t->snapshot);
+    Py_VISIT(snapshot);
+    if (keys == NULL) {
+        return 0; /* half built: gc.get_objects() sees it already */
+    }
+    Py_ssize_t count = ct_load_acquire(&keys->nentries);
+    for (Py_ssize_t ix = keys->bottom; ix < count; ix++) {
+        PyObject *value = ct_entry_value(keys, ix);
+        if (value != NULL) {
+            if (keys->kind == CT_GENERAL) {
+                Py_VISIT(ct_entry_key(keys, ix)); /* exact str keys are in no cycle */
+            }
+            Py_VISIT(value);
+        }
+    }
+    return 0;
+}
+
+/* The table lets its contents go; readers of other threads may still be there when `shared`. */
+static void
+drop_contents(ct_table *t, int shared)
+{
+    ct_keys *keys = ct_load_acquire(&t->keys);
+    PyObject *snapshot = ct_exchange_acq_rel(&t->snapshot, NULL);
+    if (keys != NULL && keys != ct_empty_keys) {
+        ct_store_relaxed(&t->used, 0);
+        ct_store_release(&t->keys, ct_empty_keys);
+        keys->owns = CT_OWNS_ALL;
+        if (shared && CT_FT) {
+            ct_retire(t->st, (uintptr_t)keys | CT_ITEM_BLOCK, ct_keys_nbytes(keys));
+        }
+        else {
+            ct_keys_release(keys);
+        }
+    }
+    if (snapshot != NULL) {
+        ct_drop(t->st, snapshot, shared);
+    }
+}
+
+int
+ct_table_clear_refs(ct_table *t)
+{
+    drop_contents(t, ct_is_shared(t));
+    Py_CLEAR(t->gate);
+    return 0;
+}
+
+void
+ct_table_finalize(ct_table *t)
+{
+    if (t->log != NULL) {
+        ct_watch_close(t);
+    }
+}
+
+void
+ct_table_release(ct_table *t)
+{
+    drop_contents(t, 0); /* nobody has a reference, so nobody is reading */
+    ct_stripe *stripes = ct_load_acquire(&t->stripes);
+    ct_store_relaxed(&t->stripes, NULL);
+    PyMem_Free(stripes);
+    t->log = NULL;
+    Py_CLEAR(t->watch);
+    Py_CLEAR(t->gate);
+}
+
+/* -- sharing ------------------------------------------------------------------------------------ */
+
+#if CT_FT
+
+/* The section is held: the table becomes everybody's. */
+static void
+share_held(ct_table *t)
+{
+    ct_store_seq_cst(&t->owner, CT_SHARING);
+    /* The owner may be inside a read or write, pinned, for which it was alone.  It does not wait for
+     * anything there, so this ends; a later one sees CT_SHARING and comes to the section. */
+    CT_POINT(share);
+    ct_synchronize();
+    ct_store_relaxed(&t->lockfree, 0); /* not earlier: the owner's commits may set it */
+    t->quiet = 1;
+    t->calm = 0;
+    ct_store_release(&t->owner, CT_SHARED);
+}
+
+void
+ct_share(ct_table *t, ct_record *self)
+{
+    PyCriticalSection cs;
+    int first = 0;
+    PyCriticalSection_BeginMutex(&cs, &t->mutex);
+    uintptr_t owner = ct_load_relaxed(&t->owner);
+    if (owner != CT_SHARED && owner != (uintptr_t)self) {
+        share_held(t);
+        first = 1;
+    }
+    PyCriticalSection_End(&cs);
+#  if PY_VERSION_HEX >= 0x030E0000
+    /* Refcounts are the largest cost of a shared table; from here on only the GC frees it. */
+    if (first && t->st->defer_refcount) {
+        PyUnstable_Object_EnableDeferredRefcount(t->parent != NULL ? t->parent : (PyObject *)t);
+    }
+#  else
+    (void)first;
+#  endif
+}
+
+CT_NOINLINE void
+ct_lock_shared(ct_table *t, ct_section *section)
+{
+    if (ct_load_acquire(&t->owner) != CT_SHARED) {
+        ct_share(t, ct_tls_record);
+    }
+    section->owner = NULL;
+    PyCriticalSection_BeginMutex(&section->cs, &t->mutex);
+}
+
+#else
+
+void
+ct_share(ct_table *t, ct_record *Py_UNUSED(self))
+{
+    ct_store_relaxed(&t->owner, CT_SHARED); /* for inspect_table only */
+}
+
+#endif
+
+int
+ct_touch(ct_table *t)
+{
+    ct_record *self = ct_enter(t);
+    if (self == NULL) {
+        return -1;
+    }
+    ct_unpin(self);
+    return 0;
+}
+
+void
+ct_quiesce_held(ct_table *t)
+{
+#if CT_FT
+    if (!ct_is_shared(t)) {
+        return; /* the only thread is here, hence not inside an overwrite */
+    }
+    ct_store_relaxed(&t->lockfree, 0);
+    t->calm = 0;
+    if (!t->quiet) {
+        /* Lock-free writers are pinned from before they look at the flag until after their CAS. */
+        CT_POINT(quiesce);
+        ct_synchronize();
+        t->quiet = 1;
+    }
+#else
+    (void)t;
+#endif
+}
+
+uint64_t
+ct_version(ct_table *t)
+{
+    uint64_t sum = ct_load_acquire(&t->version);
+    ct_stripe *stripes = ct_load_acquire(&t->stripes);
+    for (int i = 0; stripes != NULL && i <= CT_STRIPES; i++) {
+        sum += ct_load_acquire(&stripes[i].count);
+    }
+    return sum;
+}
+
+/* -- fork --------------------------------------------------------------------------------------- */
+
+int
+ct_table_type_register(ct_state *st, PyTypeObject *type)
+{
+    for (size_t i = 0; i < sizeof(st->table_types) / sizeof(st->table_types[0]); i++) {
+        if (st->table_types[i] == NULL) {
+            st->table_types[i] = type;
+            return 0;
+        }
+    }
+    PyErr_SetString(PyExc_SystemError, "too many table types");
+    return -1;
+}
+
+#if CT_FT
+static int
+reset_section(PyObject *o, void *arg)
+{
+    ct_state *st = arg;
+    for (size_t i = 0; i < sizeof(st->table_types) / sizeof(st->table_types[0]); i++) {
+        if (st->table_types[i] != NULL && PyObject_TypeCheck(o, st->table_types[i])) {
+            memset(&CT_TABLE(o)->mutex, 0, sizeof(PyMutex));
+        }
+    }
+    return 1;
+}
+#endif
+
+/* In a forked child, whose only thread is the caller.  No thread was inside a section at the fork (the
+ * world was stopped), but a mutex may have been handed to a waiter that the child does not have. */
+void
+ct_tables_after_fork(ct_state *st)
+{
+#if CT_FT
+    PyUnstable_GC_VisitObjects(reset_section, st);
+#else
+    (void)st;
+#endif
+}
+
+/* -- pending work ------------------------------------------------------------------------------- */
+
+int
+ct_pending_reserve(ct_pending *pending, Py_ssize_t drops)
+{
+    pending->more = PyMem_New(PyObject *, drops + 1);
+    return pending->more == NULL ? CT_NO_MEMORY : 0;
+}
+
+void
+ct_pending_drop(ct_pending *pending, PyObject *o)
+{
+    if (pending->more != NULL) {
+        pending->more[pending->nmore++] = o;
+    }
+    else {
+        CT_ASSERT(pending->ndrops < 4);
+        pending->drops[pending->ndrops++] = o;
+    }
+}
+
+void
+ct_pending_block(ct_pending *pending, ct_keys *keys)
+{
+    if (keys != ct_empty_keys) {
+        CT_ASSERT(pending->nblocks < 2);
+        pending->blocks[pending->nblocks++] = keys;
+    }
+}
+
+/* The section is left and the change complete: finalizers and callbacks may do anything (I7). */
+void
+ct_pending_finish_slow(ct_pending *pending)
+{
+    ct_state *st = pending->t->st;
+    int shared = pending->shared;
+    for (int i = 0; i < pending->nblocks; i++) {
+        ct_keys *keys = pending->blocks[i];
+        if (shared && CT_FT) {
+            ct_retire(st, (uintptr_t)keys | CT_ITEM_BLOCK, ct_keys_nbytes(keys));
+        }
+        else {
+            ct_keys_release(keys);
+        }
+    }
+    pending->nblocks = 0;
+    for (int i = 0; i < pending->ndrops; i++) {
+        ct_drop(st, pending->drops[i], shared);
+    }
+    pending->ndrops = 0;
+    for (Py_ssize_t i = 0; i < pending->nmore; i++) {
+        ct_drop(st, pending->more[i], shared);
+    }
+    pending->nmore = 0;
+    PyMem_Free(pending->more);
+    pending->more = NULL;
+    if (pending->watch != NULL) {
+        ct_deliver(pending);
+    }
+    ct_free_spare(pending);
+}

@@ -1,0 +1,431 @@
+/* Changes: the *_held functions, which run inside the section, and the one-key atomic step. */
+#include "table.h"
+#include "watching.h"
+
+static int must_freeze(ct_table *t);
+
+/* -- commit ------------------------------------------------------------------------------------- */
+
+/* May overwrites go without the section again? */
+static void
+relax_held(ct_table *t, int overwrite)
+{
+    if (ct_load_relaxed(&t->lockfree) || t->log != NULL || t->gate != NULL
+        || ct_load_relaxed(&t->snapshot) != NULL) {
+        return;
+    }
+#if CT_FT
+    if (ct_is_shared(t)) {
+        if (!overwrite || ++t->calm < CT_CALM_OVERWRITES) {
+            return;
+        }
+        if (ct_load_relaxed(&t->stripes) == NULL) {
+            ct_stripe *stripes = PyMem_Calloc(CT_STRIPES + 1, sizeof(ct_stripe));
+            if (stripes == NULL) {
+                return; /* the section does as well */
+            }
+            ct_store_release(&t->stripes, stripes);
+        }
+        t->quiet = 0;
+    }
+#else
+    (void)overwrite;
+#endif
+    ct_store_release(&t->lockfree, 1);
+}
+
+static void
+commit(ct_table *t, ct_pending *pending, int rekeyed, int overwrite)
+{
+    CT_POINT(commit);
+    ct_bump_release(&t->version);
+    if (rekeyed) {
+        ct_bump_release(&t->keys_version);
+    }
+    PyObject *snapshot = ct_load_relaxed(&t->snapshot);
+    if (CT_UNLIKELY(snapshot != NULL)) {
+        ct_store_release(&t->snapshot, NULL);
+        ct_pending_drop(pending, snapshot);
+    }
+    pending->shared = ct_is_shared(t);
+    ct_self()->writes++;
+    if (CT_UNLIKELY(!ct_load_relaxed(&t->lockfree))) {
+        relax_held(t, overwrite);
+    }
+}
+
+void
+ct_commit_held(ct_table *t, ct_pending *pending, int rekeyed)
+{
+    commit(t, pending, rekeyed, 0);
+}
+
+/* -- blocks ------------------------------------------------------------------------------------- */
+
+/* Only a shared table that is not quiet can have a CAS in flight at another thread. */
+static int
+must_freeze(ct_table *t)
+{
+    return CT_FT && ct_is_shared(t) && !(t->quiet && !ct_load_relaxed(&t->lockfree));
+}
+
+/* An iterator walks the old block by number after its grace period: let it own its live keys. */
+static void
+adopt_keys(ct_keys *old)
+{
+    Py_ssize_t count = ct_load_relaxed(&old->nentries);
+    for (Py_ssize_t ix = old->bottom; ix < count; ix++) {
+        if (ct_entry_value(old, ix) != NULL) {
+            Py_INCREF(ct_entry_key(old, ix));
+        }
+    }
+    old->owns = CT_OWNS_KEYS;
+}
+
+void
+ct_prepare_block_held(ct_table *t, ct_keys *fresh)
+{
+    /* From the freeze of a slot until the publication, an overwrite of its key finds the mark and
+     * waits for the section: none is lost. */
+    ct_keys_rebuild(ct_load_relaxed(&t->keys), fresh, ct_used(t), must_freeze(t), 0);
+}
+
+void
+ct_publish_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh)
+{
+    ct_keys *old = ct_load_relaxed(&t->keys);
+    if (ct_load_relaxed(&old->holds) > 0) {
+        adopt_keys(old);
+    }
+    pending->shared = ct_is_shared(t);
+    CT_POINT(block_publish);
+    ct_store_release(&t->keys, fresh); /* pairs with the acquire in ct_table_keys */
+    ct_pending_block(pending, old);
+}
+
+void
+ct_replace_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh)
+{
+    ct_prepare_block_held(t, fresh);
+    ct_publish_block_held(t, pending, fresh);
+}
+
+void
+ct_exchange_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh, Py_ssize_t used)
+{
+    ct_keys *old = ct_load_relaxed(&t->keys);
+    Py_ssize_t count = ct_load_relaxed(&old->nentries);
+    if (must_freeze(t)) {
+        for (Py_ssize_t ix = old->bottom; ix < count; ix++) {
+            ct_slot_settle(ct_value_slot(old, ix), 1);
+        }
+    }
+    if (old != ct_empty_keys) {
+        old->owns = CT_OWNS_ALL;
+    }
+    CT_POINT(block_publish);
+    ct_store_release(&t->keys, fresh);
+    ct_store_relaxed(&t->used, used);
+    ct_pending_block(pending, old);
+}
+
+int
+ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (ct_keys_room(keys) >= more && (keys->kind == CT_GENERAL || unicode)) {
+        return 0;
+    }
+    Py_ssize_t used = ct_used(t);
+    int log2_size = ct_log2_for_slots(used * CT_GROWTH);
+    int needed = ct_log2_holding(used + more);
+    int kind = keys->kind == CT_UNICODE && unicode ? CT_UNICODE : CT_GENERAL;
+    ct_keys *fresh = ct_keys_new(needed > log2_size ? needed : log2_size, kind);
+    if (fresh == NULL) {
+        return CT_NO_MEMORY;
+    }
+    ct_replace_block_held(t, pending, fresh);
+    return 0;
+}
+
+/* -- entries ------------------------------------------------------------------------------------ */
+
+int
+ct_insert_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
+        return CT_NO_MEMORY;
+    }
+    if (CT_UNLIKELY(ct_keys_room(keys) == 0 || !ct_keys_admits(keys, key))) {
+        if (ct_reserve_held(t, pending, 1, PyUnicode_CheckExact(key)) < 0) {
+            return CT_NO_MEMORY;
+        }
+        keys = ct_load_relaxed(&t->keys);
+    }
+    Py_INCREF(key);
+    Py_INCREF(value);
+    ct_keys_append(keys, key, hash, value);
+    ct_add_relaxed(&t->used, 1);
+    ct_event_held(t, pending, CT_KIND_ADDED, key, NULL, value);
+    commit(t, pending, 1, 0);
+    return CT_DONE;
+}
+
+/* Replace a slot's value; the old one, or NULL when `same` is given and it is another.  A CAS where
+ * a lock-free overwrite of the same key may come between; nobody freezes or empties it meanwhile. */
+static PyObject *
+take_value(ct_table *t, ct_word *slot, PyObject *same, PyObject *value)
+{
+    uintptr_t word = ct_load_acquire(slot);
+    if (!must_freeze(t)) {
+        if (same == NULL || (PyObject *)word == same) {
+            ct_store_release(slot, (uintptr_t)value);
+            return (PyObject *)word;
+        }
+        return NULL;
+    }
+    do {
+        if (same != NULL && (PyObject *)word != same) {
+            return NULL;
+        }
+    } while (!ct_cas_seq_cst(slot, &word, (uintptr_t)value));
+    return (PyObject *)word;
+}
+
+int
+ct_overwrite_held(ct_table *t, ct_pending *pending, Py_ssize_t ix, PyObject *value, PyObject *same,
+                  PyObject **old)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
+        return CT_NO_MEMORY;
+    }
+    Py_INCREF(value);
+    *old = take_value(t, ct_value_slot(keys, ix), same, value);
+    if (*old == NULL) {
+        Py_DECREF(value); /* the caller has one more: never the last */
+        return CT_NOT_MET;
+    }
+    ct_event_held(t, pending, CT_KIND_MODIFIED, ct_entry_key(keys, ix), *old, value);
+    ct_pending_drop(pending, *old);
+    commit(t, pending, 0, 1);
+    return CT_DONE;
+}
+
+int
+ct_delete_held(ct_table *t, ct_pending *pending, Py_ssize_t ix, PyObject *same, PyObject **old)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
+        return CT_NO_MEMORY;
+    }
+    PyObject *key = ct_entry_key(keys, ix);
+    size_t slot = ct_keys_slot_of(keys, ix, ct_entry_hash(keys, ix));
+    *old = take_value(t, ct_value_slot(keys, ix), same, NULL);
+    if (*old == NULL) {
+        return CT_NOT_MET;
+    }
+    CT_POINT(index_dummy);
+    ct_index_publish(keys, slot, CT_DUMMY);
+    if (ix == keys->bottom) {
+        keys->bottom = ix + 1;
+    }
+    if (ix == keys->top - 1) {
+        keys->top = ix;
+    }
+    ct_add_relaxed(&t->used, -1);
+    ct_event_held(t, pending, CT_KIND_DELETED, key, *old, NULL);
+    ct_pending_drop(pending, key); /* the entry keeps the pointer for readers already there */
+    ct_pending_drop(pending, *old);
+    commit(t, pending, 1, 0);
+    return CT_DONE;
+}
+
+Py_ssize_t
+ct_last_live_held(ct_table *t)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    Py_ssize_t ix = keys->top - 1;
+    while (ix >= keys->bottom && ct_entry_value(keys, ix) == NULL) {
+        ix--;
+    }
+    if (ix < keys->bottom) {
+        return CT_MISS;
+    }
+    keys->top = ix + 1; /* keeps a run of popitem linear */
+    return ix;
+}
+
+/* -- overwriting without the section ------------------------------------------------------------ */
+
+enum { TAKE_LOCK = 2 };
+
+static int
+met(const ct_change *change, PyObject *old)
+{
+    return change->condition != CT_IF_SAME || change->same == old;
+}
+
+/* After the change, still pinned: count it. */
+static void
+count_overwrite(ct_table *t, ct_record *self, int alone)
+{
+    self->writes++;
+    if (alone) {
+        ct_bump_release(&t->version);
+        return;
+    }
+    ct_stripe *stripes = ct_load_acquire(&t->stripes);
+    if (CT_LIKELY(self->number < CT_STRIPES)) {
+        ct_bump_release(&stripes[self->number].count); /* record numbers are unique */
+    }
+    else {
+        ct_fetch_add_acq_rel(&stripes[CT_STRIPES].count, 1); /* the rest share one */
+    }
+}
+
+/* Pinned, entry found: replace its value.  CT_DONE (*dropped is the old one), CT_NOT_MET, TAKE_LOCK. */
+static int
+swap_value(ct_word *slot, ct_change *change, int alone, PyObject **dropped)
+{
+    uintptr_t word = ct_load_acquire(slot);
+    for (;;) {
+        PyObject *old = (PyObject *)(word & ~CT_FROZEN);
+        if (old == NULL) {
+            return TAKE_LOCK; /* deleted: absent, or in a later entry */
+        }
+        if (!met(change, old)) {
+            if (change->want_old) {
+                Py_INCREF(old);
+                change->old_value = old;
+            }
+            return CT_NOT_MET;
+        }
+        if (word & CT_FROZEN) {
+            return TAKE_LOCK; /* the block is being replaced */
+        }
+        CT_POINT(value_cas);
+        if (alone) {
+            ct_store_release(slot, (uintptr_t)change->new_value);
+        }
+        else if (!ct_cas_seq_cst(slot, &word, (uintptr_t)change->new_value)) {
+            continue;
+        }
+        if (change->want_old) {
+            Py_INCREF(old);
+            change->old_value = old;
+        }
+        *dropped = old;
+        return CT_DONE;
+    }
+}
+
+/* The overwrite of an existing key, pinned and without the section, if that is possible now. */
+static int
+try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
+{
+    PyObject *dropped = NULL;
+    int status = TAKE_LOCK;
+    ct_record *self = ct_enter(t);
+    if (self == NULL) {
+        return CT_FAILED;
+    }
+    /* Owner before flag: a flag that is set on a shared table comes with its stripes.  Loaded while
+     * pinned: whoever clears the flag waits for us (ct_quiesce_held). */
+    int alone = !CT_FT || ct_load_acquire(&t->owner) == (uintptr_t)self;
+    if (CT_LIKELY(ct_load_acquire(&t->lockfree))) {
+        ct_keys *keys = ct_table_keys(t);
+        Py_ssize_t ix = ct_probe(keys, key, hash);
+        if (ix >= 0) {
+            Py_INCREF(change->new_value);
+            status = swap_value(ct_value_slot(keys, ix), change, alone, &dropped);
+            if (status == CT_DONE) {
+                count_overwrite(t, self, alone);
+            }
+            else {
+                Py_DECREF(change->new_value); /* the caller has one more: never the last */
+            }
+        }
+    }
+    ct_unpin(self);
+    if (dropped != NULL) {
+        ct_drop(t->st, dropped, !alone); /* I7: after the change, unpinned */
+    }
+    return status;
+}
+
+/* -- one key, one step -------------------------------------------------------------------------- */
+
+static int
+change_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, Py_ssize_t ix,
+            ct_change *change)
+{
+    if (ix == CT_MISS) {
+        if (change->condition == CT_IF_PRESENT || change->condition == CT_IF_SAME) {
+            return CT_NOT_MET;
+        }
+        return change->new_value == NULL ? CT_DONE
+                                         : ct_insert_held(t, pending, key, hash, change->new_value);
+    }
+    PyObject *old = NULL, *same = change->condition == CT_IF_SAME ? change->same : NULL;
+    int status = CT_NOT_MET;
+    if (change->condition != CT_IF_ABSENT) {
+        status = change->new_value == NULL
+                     ? ct_delete_held(t, pending, ix, same, &old)
+                     : ct_overwrite_held(t, pending, ix, change->new_value, same, &old);
+    }
+    if (change->want_old && status >= CT_NOT_MET) {
+        if (status == CT_NOT_MET) {
+            ct_quiesce_held(t); /* else the value could be dropped before we have a reference */
+            old = ct_entry_value(ct_load_relaxed(&t->keys), ix);
+        }
+        Py_INCREF(old);
+        change->old_value = old;
+    }
+    return status;
+}
+
+int
+ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
+{
+    change->old_value = NULL;
+    if (change->new_value != NULL && change->condition != CT_IF_ABSENT) {
+        int status = try_overwrite(t, key, hash, change);
+        if (CT_LIKELY(status != TAKE_LOCK)) {
+            return status;
+        }
+    }
+    int status;
+    ct_section section;
+    ct_pending pending;
+    ct_place place = {NULL, CT_MISS, 0};
+    ct_pending_init(&pending, t);
+    for (;;) {
+        if (ct_write_lock(t, &section) < 0) {
+            status = CT_FAILED;
+            break;
+        }
+        Py_ssize_t ix = ct_locate(t, key, hash, &place);
+        if (CT_LIKELY(ix >= CT_MISS)) {
+            status = change_held(t, &pending, key, hash, ix, change);
+            ct_unlock(&section);
+            break;
+        }
+        ct_unlock(&section);
+        ct_place_clear(&place);
+        if (ix == CT_COMPARE && ct_resolve(t, key, hash, &place, NULL) < 0) {
+            status = CT_FAILED;
+            break;
+        }
+    }
+    if (CT_UNLIKELY(place.keys != NULL)) {
+        ct_place_clear(&place);
+    }
+    ct_pending_finish(&pending);
+    if (status == CT_NO_MEMORY) {
+        PyErr_NoMemory();
+        status = CT_FAILED;
+    }
+    return status;
+}
