@@ -177,6 +177,9 @@ block_for(ct_table *t, ct_batch_plan *plan)
 {
     ct_keys *old = ct_load_relaxed(&t->keys);
     int kind = old->kind;
+    if (CT_UNLIKELY(ct_keys_sealed(old))) {
+        return NULL;
+    }
     for (Py_ssize_t i = 0; i < plan->count && kind == CT_UNICODE; i++) {
         ct_item *item = &plan->items[i];
         if (item->ix == CT_MISS && item->value != NULL && !PyUnicode_CheckExact(item->key)) {
@@ -373,4 +376,23 @@ PyObject *
 ct_pop_many(PyObject *self, PyObject *keys)
 {
     return batch_of(CT_TABLE(self), keys, change_all);
+}
+
+int
+ct_update_many_of(PyObject *owner, PyObject *changes, ct_table *(*table_of)(PyObject *owner),
+                  int (*again)(PyObject *owner))
+{
+    ct_batch_plan plan;
+    ct_table *t = NULL;
+    int status = plan_init(&plan, changes, 1); /* hashes: the last user code but for comparisons */
+    for (int tries = 0; status == 0; tries++) {
+        t = table_of(owner);
+        status = t == NULL ? -1 : change_all(t, &plan);
+        if (status == 0 || t == NULL || tries == CT_MAX_OWN_RESTARTS || !again(owner)) {
+            break;
+        }
+        status = 0;
+    }
+    plan_clear(&plan);
+    return status;
 }

@@ -21,6 +21,10 @@ extern PyMethodDef ct_operation_methods[10];
 PyObject *ct_get_many(PyObject *self, PyObject *keys);
 PyObject *ct_update_many(PyObject *self, PyObject *other);
 PyObject *ct_pop_many(PyObject *self, PyObject *keys);
+/* update_many for what has its table only at times: `table_of` gives it, `again` says whether a failure
+ * only means that it has to be asked for again.  0 or -1. */
+int ct_update_many_of(PyObject *owner, PyObject *changes, ct_table *(*table_of)(PyObject *owner),
+                      int (*again)(PyObject *owner));
 /* One part of a larger batch: store the pairs of a private dict, or (without values) remove its keys and
  * turn it into what was removed.  The caller finishes `pending` when all parts are done.  0 or -1. */
 int ct_batch_pending(ct_table *t, PyObject *changes, int with_values, ct_pending *pending);

@@ -295,6 +295,14 @@ ct_slot_settle(ct_word *slot, int freeze)
     return (PyObject *)(word & ~CT_FROZEN);
 }
 
+/* A block that takes no entry and is never replaced by one that does: whoever comes with an insertion
+ * is told "no memory" and looks again where the contents are now (split_whole.c, ct_split_clear). */
+CT_INLINE int
+ct_keys_sealed(const ct_keys *keys)
+{
+    return keys->capacity == 0 && keys != ct_empty_keys;
+}
+
 CT_INLINE int
 ct_keys_admits(const ct_keys *keys, PyObject *key)
 {

@@ -256,6 +256,15 @@ join(ct_sharded *s, PyObject *parts)
     return (PyObject *)whole;
 }
 
+void
+ct_sharded_forget(ct_sharded *s)
+{
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    publish(s, &s->snapshot, NULL);
+    PyErr_Restore(type, value, tb);
+}
+
 PyObject *
 ct_sharded_snapshot(PyObject *self)
 {
@@ -400,6 +409,7 @@ ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values)
         Py_XDECREF(parts[i]);
     }
     PyMem_Free(parts);
+    ct_sharded_wrote(s);
     if (status < 0) {
         Py_CLEAR(removed);
     }
@@ -516,6 +526,7 @@ ct_sharded_clear(ct_sharded *s)
         ct_pending_finish(&pendings[i]);
     }
     PyErr_Restore(type, value, tb);
+    ct_sharded_wrote(s);
     PyMem_Free(pendings);
     return status;
 }

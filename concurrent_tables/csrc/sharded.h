@@ -30,6 +30,17 @@ ct_shard_of(ct_sharded *s, Py_hash_t hash)
 }
 
 int ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value);
+/* After a write: the cached whole is not the present any more, and must not keep what was removed. */
+void ct_sharded_forget(ct_sharded *s);
+
+CT_INLINE void
+ct_sharded_wrote(ct_sharded *s)
+{
+    if (CT_UNLIKELY(ct_load_relaxed(&s->snapshot) != NULL)) {
+        ct_sharded_forget(s);
+    }
+}
+
 int ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value);
 
 /* Hold all shards against other writers; 0 or -1 with an error and nothing held. */

@@ -4,11 +4,18 @@
 
 static PyObject *new_like(PyObject *self);
 
+static int
+change_entry(ct_sharded *s, PyObject *key, Py_hash_t hash, ct_change *change)
+{
+    int status = ct_change_entry(ct_shard_of(s, hash), key, hash, change);
+    ct_sharded_wrote(s);
+    return status;
+}
+
 #define API_TYPE(st) ((st)->extra_types[CT_X_SHARDED])
 #define API_STATE(self) (CT_SHARDED(self)->st)
 #define API_GET(self, key, hash, value) ct_sharded_get(self, key, hash, value)
-#define API_CHANGE(self, key, hash, change)                                                        \
-    ct_change_entry(ct_shard_of(CT_SHARDED(self), hash), key, hash, change)
+#define API_CHANGE(self, key, hash, change) change_entry(CT_SHARDED(self), key, hash, change)
 #define API_FILL(self, mapping) CT_NOT_MET /* each key is atomic */
 #define API_ONE_MOMENT(self) ct_sharded_snapshot(self)
 #define API_NEW_LIKE(self) new_like(self)
@@ -84,6 +91,7 @@ sharded_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *key, *value, *item = NULL;
     int status = pop_any(CT_SHARDED(self), &key, &value);
+    ct_sharded_wrote(CT_SHARDED(self));
     if (status == CT_DONE) {
         item = PyTuple_Pack(2, key, value);
         Py_DECREF(key);

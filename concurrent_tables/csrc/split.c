@@ -238,6 +238,18 @@ ct_split_if_combined(ct_split *s)
     return &ct_word_full(word)->base;
 }
 
+/* After an operation on `base` failed: whether a clear() sealed it meanwhile.  Then the error means only
+ * that, and goes. */
+int
+ct_split_was_cleared(ct_split *s)
+{
+    if (ct_split_if_combined(s) != NULL || !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        return 0;
+    }
+    PyErr_Clear();
+    return 1;
+}
+
 /* -- reading ------------------------------------------------------------------------------------ */
 
 /* Pinned: the value of entry `ix`, NULL when absent; *combined when there is no split form. */
@@ -564,10 +576,11 @@ ct_split_change(PyObject *self, PyObject *key, Py_hash_t hash, ct_change *change
     change->old_value = NULL;
     for (;;) {
         ct_table *table = ct_split_if_combined(s);
-        if (table != NULL) {
-            return ct_change_entry(table, key, hash, change);
+        int status = table != NULL ? ct_change_entry(table, key, hash, change)
+                                   : change_once(s, key, hash, change);
+        if (status == CT_FAILED && table != NULL && ct_split_was_cleared(s)) {
+            status = AGAIN;
         }
-        int status = change_once(s, key, hash, change);
         if (status != AGAIN) {
             return status;
         }

@@ -17,7 +17,7 @@
  * Compact values are in the order of the shared names.  What does not fit this form (another order, a
  * name beyond the capacity, watchers, gates, a cached snapshot, a million changes) moves the record to
  * a `ct_full`, once and for good: the word becomes its address.  A full record is split while it has a
- * body, and combined (an ordinary table in `base`) afterwards.
+ * body, and combined (an ordinary table in `base`) while it has none; clear() gives it one again.
  *
  * Who may write what: the word and compact values under the section of the record, a full record under
  * the section of its `base`.  Readers load the word while pinned.  The slots of a compact record keep
@@ -189,6 +189,8 @@ ct_full *ct_split_full(ct_split *s);
 ct_table *ct_split_combined(ct_split *s);
 /* The full form if it is combined already, else NULL. */
 ct_table *ct_split_if_combined(ct_split *s);
+/* An operation on the combined form failed only because a clear() made the record split again. */
+int ct_split_was_cleared(ct_split *s);
 ct_body *ct_body_new(Py_ssize_t capacity); /* NULL without memory */
 /* Give a body's memory back when no reader can be in it; its references went elsewhere.  Unlocked. */
 void ct_body_retire(ct_state *st, ct_body *body, int shared);

@@ -159,8 +159,9 @@ iterate(PyObject *self, int what, int backwards)
     ct_state *st = API_STATE(self);
     ct_columns columns;
     int split = ct_split_columns(CT_SPLIT(self), &columns);
-    if (split == 0) {
-        return ct_iter_new(st, (PyObject *)ct_split_if_combined(CT_SPLIT(self)), what, backwards);
+    if (split == 0) { /* full, then; if a clear() comes between, the iterator is one of that moment */
+        uint64_t word = ct_load_acquire(&CT_SPLIT(self)->state);
+        return ct_iter_new(st, (PyObject *)ct_word_full(word), what, backwards);
     }
     PyObject *names = split < 0 ? NULL : names_of(&columns, backwards);
     ct_columns_clear(&columns);
@@ -476,8 +477,8 @@ PyDoc_STRVAR(split_doc,
 "A record of a split table: the whole API of `ConcurrentDict`, keys shared with others.\n\n"
 "Parameters: `shared_keys`, the `SharedKeys` of the record's shape; then as for `dict`.\n"
 "Errors: TypeError when `shared_keys` is something else; otherwise those of `ConcurrentDict`.\n"
-"A record becomes combined, for good, when a key is deleted (but by `clear`), is not a `str`, or\n"
-"does not fit among the 30 shared ones.\n"
+"A record becomes combined when a key is deleted, is not a `str`, or does not fit among the 30 shared\n"
+"ones; `clear` lets it begin again in its shape.\n"
 "Thread-safety: as `ConcurrentDict`.\n"
 "Source: PEP 412 (key-sharing dictionary).\n\n"
 ">>> from concurrent_tables import SharedKeys, SplitDict, inspect_table\n"

@@ -150,25 +150,62 @@ cache_snapshot(ct_full *full, uint64_t version, PyObject *frozen)
     ct_unlock(&section);
 }
 
+/* The same for a combined record, in one look: NULL without an error when it is split by now. */
+static PyObject *
+combined_snapshot(ct_full *full)
+{
+    ct_table *t = &full->base;
+    ct_frozen *frozen = ct_frozen_alloc(t->st, t->st->frozen_dict_type);
+    PyObject *cached = NULL;
+    ct_section section;
+    if (frozen == NULL) {
+        return NULL;
+    }
+    ct_lock(t, &section);
+    int combined = ct_load_relaxed(&full->body) == NULL;
+    ct_keys *keys = NULL;
+    if (combined) {
+        cached = ct_load_relaxed(&t->snapshot);
+        Py_XINCREF(cached);
+    }
+    if (combined && cached == NULL) {
+        ct_store_relaxed(&t->lockfree, 0);
+        ct_quiesce_held(t);
+        keys = ct_keys_clone(ct_load_relaxed(&t->keys), ct_used(t));
+        if (keys != NULL) {
+            ct_frozen_set(frozen, keys, ct_used(t));
+            ct_store_release(&t->snapshot, Py_NewRef((PyObject *)frozen));
+        }
+    }
+    ct_unlock(&section);
+    if (keys != NULL) {
+        return (PyObject *)frozen;
+    }
+    Py_DECREF(frozen);
+    if (combined && cached == NULL) {
+        PyErr_NoMemory();
+    }
+    return cached;
+}
+
 PyObject *
 ct_split_snapshot(PyObject *self)
 {
     ct_full *full = ct_split_full(CT_SPLIT(self)); /* a compact record has no place for a cache */
     PyObject *frozen = full == NULL ? NULL : cached_snapshot(full);
     ct_columns columns;
-    if (frozen != NULL || full == NULL || PyErr_Occurred()) {
-        return frozen;
-    }
-    int split = ct_split_columns(CT_SPLIT(self), &columns);
-    if (split == 0) {
-        return ct_snapshot(&full->base);
-    }
-    if (split > 0) {
-        frozen = frozen_of_columns(full->base.st, &columns);
-        if (frozen != NULL) {
-            cache_snapshot(full, columns.version, frozen);
+    while (frozen == NULL && full != NULL && !PyErr_Occurred()) {
+        int split = ct_split_columns(CT_SPLIT(self), &columns);
+        if (split == 0) {
+            frozen = combined_snapshot(full);
         }
-        ct_columns_clear(&columns);
+        if (split > 0) {
+            frozen = frozen_of_columns(full->base.st, &columns);
+            if (frozen != NULL) {
+                cache_snapshot(full, columns.version, frozen);
+            }
+            ct_columns_clear(&columns);
+        }
     }
     return frozen;
 }
@@ -201,7 +238,7 @@ ct_split_used(ct_split *s)
 
 /* Section held: CT_DONE, or CT_NO_MEMORY.  *fresh is exchanged for the body to be retired. */
 static int
-clear_held(ct_full *full, ct_body **fresh, ct_pending *pending)
+clear_split_held(ct_full *full, ct_body **fresh, ct_pending *pending)
 {
     ct_table *t = &full->base;
     ct_body *body = ct_load_relaxed(&full->body);
@@ -220,6 +257,32 @@ clear_held(ct_full *full, ct_body **fresh, ct_pending *pending)
     ct_event_held(t, pending, CT_KIND_CLEARED, NULL, NULL, NULL);
     ct_commit_held(t, pending, 1);
     *fresh = body;
+    return CT_DONE;
+}
+
+/* The same for a combined record, which begins again in its shape.  Its block is sealed: an insertion
+ * that is on its way to it finds no room there, and comes back to the record. */
+static int
+clear_combined_held(ct_full *full, ct_body **fresh, ct_pending *pending)
+{
+    ct_table *t = &full->base;
+    if (ct_used(t) == 0) {
+        return CT_DONE;
+    }
+    ct_keys *sealed = ct_keys_new(CT_MIN_LOG2, CT_UNICODE);
+    if (sealed == NULL || ct_event_reserve_held(t, pending) < 0) {
+        if (sealed != NULL) {
+            ct_keys_release(sealed);
+        }
+        return CT_NO_MEMORY;
+    }
+    sealed->capacity = 0;
+    ct_forget_snapshot_held(t, pending);
+    ct_exchange_block_held(t, pending, sealed, 0);
+    ct_store_release(&full->body, *fresh);
+    ct_event_held(t, pending, CT_KIND_CLEARED, NULL, NULL, NULL);
+    ct_commit_held(t, pending, 1);
+    *fresh = NULL;
     return CT_DONE;
 }
 
@@ -244,8 +307,8 @@ ct_split_clear(PyObject *self)
         return -1;
     }
     ct_pending_init(&pending, &full->base);
-    int split = ct_load_relaxed(&full->body) != NULL;
-    int status = split ? clear_held(full, &fresh, &pending) : CT_DONE;
+    int status = ct_load_relaxed(&full->body) != NULL ? clear_split_held(full, &fresh, &pending)
+                                                      : clear_combined_held(full, &fresh, &pending);
     int shared = ct_is_shared(&full->base);
     ct_unlock(&section);
     ct_body_retire(full->base.st, fresh, shared);
@@ -254,7 +317,7 @@ ct_split_clear(PyObject *self)
         PyErr_NoMemory();
         return -1;
     }
-    return split ? 0 : ct_dict_clear(&full->base); /* what is combined stays combined */
+    return 0;
 }
 
 /* -- several keys at once ----------------------------------------------------------------------- */
@@ -478,7 +541,10 @@ static int
 fill_combined(ct_split *s, PyObject *mine)
 {
     ct_table *table = ct_split_combined(s);
-    return table != NULL && ct_update(table, mine, NULL) == 0 ? CT_DONE : CT_FAILED;
+    if (table != NULL && ct_update(table, mine, NULL) == 0) {
+        return CT_DONE;
+    }
+    return table != NULL && ct_split_was_cleared(s) ? CT_NOT_MET : CT_FAILED;
 }
 
 int
@@ -512,6 +578,18 @@ ct_split_fill(PyObject *self, PyObject *mapping)
     return status;
 }
 
+static ct_table *
+combined_of(PyObject *self)
+{
+    return ct_split_combined(CT_SPLIT(self));
+}
+
+static int
+was_cleared(PyObject *self)
+{
+    return ct_split_was_cleared(CT_SPLIT(self));
+}
+
 int
 ct_split_update_many(PyObject *self, PyObject *changes)
 {
@@ -527,10 +605,7 @@ ct_split_update_many(PyObject *self, PyObject *changes)
         status = full == NULL ? CT_FAILED : run_plan(full, &plan, NULL);
     }
     if (status == CT_RESTART) {
-        ct_table *table = ct_split_combined(s);
-        PyObject *result = table == NULL ? NULL : ct_update_many((PyObject *)table, changes);
-        status = result == NULL ? CT_FAILED : CT_DONE;
-        Py_XDECREF(result);
+        status = ct_update_many_of(self, changes, combined_of, was_cleared);
     }
     return status < 0 ? -1 : 0;
 }
@@ -619,9 +694,12 @@ PyObject *
 ct_split_layout(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_columns columns;
-    int split = ct_split_columns(CT_SPLIT(self), &columns);
-    if (split == 0) {
-        return ct_layout_of_table((PyObject *)ct_split_if_combined(CT_SPLIT(self)), NULL);
+    int split;
+    while ((split = ct_split_columns(CT_SPLIT(self), &columns)) == 0) {
+        ct_table *table = ct_split_if_combined(CT_SPLIT(self));
+        if (table != NULL) {
+            return ct_layout_of_table((PyObject *)table, NULL);
+        }
     }
     PyObject *layout =
         split < 0 ? NULL : layout_of_columns(ct_split_shared(CT_SPLIT(self)), &columns);

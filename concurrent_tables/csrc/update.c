@@ -97,7 +97,7 @@ ct_install_block(ct_table *t, ct_keys *keys, Py_ssize_t used, PyObject *cloned)
         return CT_FAILED;
     }
     ct_pending_init(&pending, t);
-    if (ct_used(t) == 0) {
+    if (ct_used(t) == 0 && !ct_keys_sealed(ct_load_relaxed(&t->keys))) {
         status = ct_event_reserve_held(t, &pending) < 0 ? CT_NO_MEMORY : CT_DONE;
         if (status == CT_DONE) {
             keys->owns = CT_OWNS_NOTHING; /* its references are the table's from here on */

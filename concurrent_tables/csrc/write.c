@@ -136,6 +136,9 @@ ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
     if (ct_keys_room(keys) >= more && (keys->kind == CT_GENERAL || unicode)) {
         return 0;
     }
+    if (CT_UNLIKELY(ct_keys_sealed(keys))) {
+        return CT_NO_MEMORY;
+    }
     Py_ssize_t used = ct_used(t);
     int log2_size = ct_log2_for_slots(used * CT_GROWTH);
     int needed = ct_log2_holding(used + more);
