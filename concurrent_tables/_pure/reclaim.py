@@ -179,9 +179,9 @@ class Domain:
         freed = 0
         for _ in range(16):
             self.synchronize()
-            oldest = self._oldest_pinned()
             ready: list[_Retired] = []
             with self._lock:
+                oldest = self._oldest_pinned()
                 ready += _take_ready(self._orphans, oldest)
                 for record in self._records:
                     ready += _take_ready(record.limbo, oldest)
@@ -227,13 +227,14 @@ class Domain:
             return list(self._records)
 
     def _oldest_pinned(self) -> int:
-        """The lowest published sequence, or one above the current when nobody is pinned.
+        """The lowest published sequence, or the current one when nobody is pinned.
 
-        The current sequence is read before the records: a reader that pins after its record was
-        looked at publishes at least that number, and found nothing tagged at or below it.
+        The current sequence is read before the records: whatever is tagged at or below it was
+        unlinked by then, so a reader that pins after its record was looked at cannot find it. An
+        item that is retired later has a higher tag and waits for the next look.
         """
         with self._lock:
-            ceiling = self.sequence + 1
+            ceiling = self.sequence
             return min(
                 (sequence for r in self._records if (sequence := r.sequence) != IDLE),
                 default=ceiling,

@@ -350,3 +350,15 @@ def test_a_reader_never_sees_a_freed_item(domain: reclaim.Domain) -> None:
     run_threads(lambda: read(0), lambda: read(1), write)
     domain.flush()
     assert domain.stats()["freed_total"] == written[0]
+
+
+def test_what_is_retired_after_a_look_at_the_pins_is_not_covered_by_it(
+    domain: reclaim.Domain,
+) -> None:
+    """A reader may have pinned in between and see the item; it must wait for the next look."""
+    oldest = domain._oldest_pinned()
+    record = domain.pin()
+    domain.retire(object())
+    assert record.limbo[-1].sequence > oldest
+    domain.unpin(record)
+    assert domain.flush() == 1
