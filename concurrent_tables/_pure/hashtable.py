@@ -359,7 +359,7 @@ class HashTable(Table):
         longer = (new, *chain)
         if block.used + 1 > self._grow_at * (block.mask + 1):
             larger = block.resized(block.log2_size + 1, slot, longer)
-            return self._publish(block, larger, version, 1, event, pending)
+            return self._publish_buckets(block, larger, version, 1, event, pending)
         if not block.commit_chain(self, version, slot, longer, 1, event):
             return False
         self._committed(pending, event)
@@ -386,7 +386,7 @@ class HashTable(Table):
         buckets = block.mask + 1
         if block.log2_size > MIN_LOG2_SIZE and block.used - 1 < self._shrink_at * buckets:
             smaller = block.resized(block.log2_size - 1, slot, shorter)
-            return self._publish(block, smaller, version, 1, event, pending)
+            return self._publish_buckets(block, smaller, version, 1, event, pending)
         if not block.commit_chain(self, version, slot, shorter, -1, event):
             return False
         self._committed(pending, event, old)
@@ -406,12 +406,14 @@ class HashTable(Table):
                         event = self._record(EventKind.CLEARED, MISSING, MISSING, MISSING)
                         bump = 1
                     destruction = self._destruction_of(block.entries())
-                    if self._publish(block, new, version, bump, event, pending, destruction):
+                    if self._publish_buckets(
+                        block, new, version, bump, event, pending, destruction
+                    ):
                         return
         finally:
             pending.finish(self)
 
-    def _publish(
+    def _publish_buckets(
         self,
         block: Buckets,
         new: Buckets,

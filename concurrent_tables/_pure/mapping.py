@@ -145,14 +145,6 @@ class MappingTable(MappingAPI, Table):
         self._committed(pending, event, key, old)
         return True
 
-    def _committed(self, pending: Pending, event: Any, *dropped: Any) -> None:
-        """Note what a commit unlinked and recorded; still inside the section."""
-        domain.record().writes += 1
-        self._drop_snapshot(pending)
-        pending.drop(*dropped)
-        if event is not None:
-            pending.records.append(event)
-
     def popitem(self) -> tuple[Any, Any]:
         """Remove and return the youngest (key, value); KeyError when empty. Atomic."""
         self._touch()
@@ -186,29 +178,6 @@ class MappingTable(MappingAPI, Table):
                         return
         finally:
             pending.finish(self)
-
-    def _publish(
-        self,
-        block: Any,
-        new: Any,
-        version: int,
-        pending: Pending,
-        changes: list[Any],
-        rekey: int = 1,
-    ) -> bool:
-        """Commit a block with other contents and the records of `changes` in one step."""
-        watch, count = self._watch, len(changes)
-        events = []
-        if watch is not None:
-            first = watch.version + 1
-            events = [(*change, first + offset) for offset, change in enumerate(changes)]
-        if not self._replace_block(
-            block, new, version, pending, bump=count, rekey=rekey, events=events
-        ):
-            return False
-        pending.records += events
-        self._committed(pending, None)
-        return True
 
     # -- whole-table reads: one atomic snapshot --------------------------------------------------
 

@@ -216,13 +216,6 @@ class ConcurrentSet(SetReads, Table):
         self._committed(pending, event)
         return True
 
-    def _committed(self, pending: Pending, event: Any) -> None:
-        """Note a commit and what it recorded; still inside the section."""
-        domain.record().writes += 1
-        self._drop_snapshot(pending)
-        if event is not None:
-            pending.records.append(event)
-
     # -- changes of many elements: one step ------------------------------------------------------
 
     def clear(self) -> None:
@@ -360,24 +353,7 @@ class ConcurrentSet(SetReads, Table):
             (EventKind.DELETED, block.keys[slot], MISSING, MISSING) for slot in removals
         ]
         changes += [(EventKind.ADDED, key, MISSING, MISSING) for key, _ in additions]
-        return self._publish(block, new, version, pending, changes)
-
-    def _publish(
-        self, block: SetKeys, new: SetKeys, version: int, pending: Pending, changes: list[Any]
-    ) -> bool:
-        """Commit a block with other contents and the records of `changes` in one step."""
-        watch, count = self._watch, len(changes)
-        events = []
-        if watch is not None:
-            first = watch.version + 1
-            events = [(*change, first + offset) for offset, change in enumerate(changes)]
-        if not self._replace_block(
-            block, new, version, pending, bump=count, rekey=count, events=events
-        ):
-            return False
-        pending.records += events
-        self._committed(pending, None)
-        return True
+        return self._publish(block, new, version, pending, changes, rekey=count)
 
     # -- the rest --------------------------------------------------------------------------------
 

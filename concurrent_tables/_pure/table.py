@@ -311,6 +311,37 @@ class Table:
         pending.drop_block(block)
         return True
 
+    def _publish(
+        self,
+        block: Any,
+        new: Any,
+        version: int,
+        pending: Pending,
+        changes: list[Any],
+        rekey: int = 1,
+    ) -> bool:
+        """Commit a block with other contents and the records of `changes` in one step."""
+        watch, count = self._watch, len(changes)
+        events = []
+        if watch is not None:
+            first = watch.version + 1
+            events = [(*change, first + offset) for offset, change in enumerate(changes)]
+        if not self._replace_block(
+            block, new, version, pending, bump=count, rekey=rekey, events=events
+        ):
+            return False
+        pending.records += events
+        self._committed(pending, None)
+        return True
+
+    def _committed(self, pending: Pending, event: Any, *dropped: Any) -> None:
+        """Note what a commit unlinked and recorded; still inside the section."""
+        domain.record().writes += 1
+        self._drop_snapshot(pending)
+        pending.drop(*dropped)
+        if event is not None:
+            pending.records.append(event)
+
     def _drop_snapshot(self, pending: Pending) -> None:
         """After a commit: a cached snapshot must not keep alive what was removed."""
         stale = self._snapshot
