@@ -20,6 +20,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ["CONCURRENT_TABLES_DEBUG"] = "1"  # before the first import of the package
@@ -30,6 +31,7 @@ from hypothesis import HealthCheck, settings
 from concurrent_tables import inspect_table
 from concurrent_tables._pure import debug
 from concurrent_tables._select import load
+from tests.support import ROOT
 
 DEFAULT_TIMEOUT_SECONDS = 120
 FREE_THREADED_BUILD = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -59,7 +61,20 @@ def _load_columns() -> tuple[dict[str, Any], str]:
                 f"the extension concurrent_tables._core {state}: {error}"
             ) from error
         return columns, "python (c: not built)"
+    extension = Path(sys.modules["concurrent_tables._core"].__file__ or "")
+    newer = extension.is_relative_to(ROOT) and _stale_source(extension)
+    if newer:
+        raise pytest.UsageError(
+            f"{extension.name} is stale: csrc/{newer} is newer; `python tools/build_core.py`"
+        )
     return columns, "python, c"
+
+
+def _stale_source(extension: Path) -> str | None:
+    """The first C source that is newer than the extension built from this checkout."""
+    sources = (ROOT / "concurrent_tables" / "csrc").glob("*.[ch]")
+    built = extension.stat().st_mtime
+    return next((path.name for path in sorted(sources) if path.stat().st_mtime > built), None)
 
 
 def _gil_is_enabled() -> bool:

@@ -1,8 +1,9 @@
-"""Build the C core in place: `python tools/build_core.py [COMPILER FLAG...]`.
+"""Build the C core in place, quickly: `python tools/build_core.py [COMPILER FLAG...]`.
 
-Needs a C compiler and setuptools. The extension lands beside the package, named for the running
-interpreter; delete that file to go back to the Python implementation. Not part of an installation:
-the core is in development and nothing builds or selects it by itself.
+For work on the core: what an installation does (pyproject.toml says how), but in parallel, with
+warnings as errors and with flags of your own. Needs a C compiler and setuptools. The extension
+lands beside the package, named for the running interpreter; delete that file to go back to the
+Python implementation.
 """
 
 from __future__ import annotations

@@ -70,6 +70,9 @@ class exclusive:
     __slots__ = ("_held", "_parts")
     __module__ = "concurrent_tables"
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("type 'concurrent_tables.exclusive' is not an acceptable base type")
+
     def __init__(self, table: Any, /, *tables: Any) -> None:
         from .table import Table
 

@@ -39,6 +39,10 @@ class Guard:
     __slots__ = ("_cache", "_hashes", "_keys", "_refreshes", "_table")
     __module__ = "concurrent_tables"
 
+    def __init_subclass__(cls, *, ours: bool = False) -> None:
+        if not ours:
+            raise TypeError("type 'concurrent_tables.Guard' is not an acceptable base type")
+
     def __init__(self, table: Any, keys: tuple[Any, ...]) -> None:
         if not keys:
             raise TypeError("guard() takes at least one key")

@@ -456,7 +456,7 @@ class _Chain:
         return iter, (list(self),)
 
 
-class _ShardedGuard(Guard):
+class _ShardedGuard(Guard, ours=True):
     """A guard over keys of several shards."""
 
     __slots__ = ("_parts",)

@@ -157,9 +157,10 @@ def test_defaultdict_counter_and_chainmap_read_ours(ct: Any) -> None:
     assert collections.defaultdict(int, table)["b"] == 1
 
 
-def test_shared_keys_are_final(ct: Any) -> None:
-    with pytest.raises(TypeError):
-        type("Sub", (ct.SharedKeys,), {})
+@pytest.mark.parametrize("name", ["SharedKeys", "Guard", "exclusive"])
+def test_final_types_refuse_subclasses(ct: Any, name: str) -> None:
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Sub", (getattr(ct, name),), {})
 
 
 @pytest.mark.parametrize("name", [*MAPPINGS, *SETS])

@@ -1,7 +1,8 @@
 """What `pip install .` gives a user: the contents of the wheel, and the package in use.
 
-The wheel is built from a copy of the sources, with a compiler that fails, so that a build never
-writes into the checkout and the fallback is what is tested on every machine.
+The wheels are built from a copy of the sources, so that a build never writes into the checkout: one
+with a compiler that fails, since the fallback is to be tested on every machine, and one with the
+compiler of this machine.
 """
 
 from __future__ import annotations
@@ -56,10 +57,8 @@ def _python(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built without a compiler."""
-    place = tmp_path_factory.mktemp("wheel")
+def _build(place: Path, **env: str) -> Path:
+    """A wheel of a copy of the sources; the copy is made in `place`, and so is the wheel."""
     sources = place / "sources"
     sources.mkdir()
     for name in SOURCES:
@@ -67,15 +66,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, sources / name, ignore=NOT_SOURCES)
         else:
             shutil.copy(ROOT / name, sources / name)
-    no_compiler = {"CC": "no-such-compiler", "CXX": "no-such-compiler"}
     built = _python(
         *("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-cache-dir"),
         *("--wheel-dir", str(place), str(sources)),
-        **no_compiler,
+        **env,
     )
     assert built.returncode == 0, built.stdout + built.stderr
     (found,) = place.glob("*.whl")
     return found
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built without a compiler."""
+    place = tmp_path_factory.mktemp("wheel")
+    return _build(place, CC="no-such-compiler", CXX="no-such-compiler")
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +111,20 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"concurrent_tables"}
     assert not [name for name in names if name.endswith((".c", ".h", ".so", ".pyc"))]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_wheel_with_a_compiler_runs_the_extension(tmp_path: Path) -> None:
+    wheel = _build(tmp_path)
+    with zipfile.ZipFile(wheel) as archive:
+        compiled = [name for name in archive.namelist() if name.endswith((".so", ".pyd"))]
+    assert len(compiled) == 1
+    target = tmp_path / "installed"
+    done = _python("-m", "pip", "install", "--no-deps", "--target", str(target), str(wheel))
+    assert done.returncode == 0, done.stdout + done.stderr
+    child = _use(target, "-W", "error", "-m", "concurrent_tables", CONCURRENT_TABLES_PURE="0")
+    assert child.returncode == 0, child.stderr
+    assert re.search(r"^implementation +c", child.stdout, re.M), child.stdout
 
 
 def test_wheel_names_licence_and_script(wheel: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,10 @@ def test_package_is_clean_under_strict_checking(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
-def test_stub_describes_the_runtime() -> None:
+@pytest.mark.parametrize("pure", ["0", "1"], ids=["c", "python"])
+def test_stub_describes_the_runtime(columns: dict[str, Any], pure: str) -> None:
+    if pure == "0" and "c" not in columns:
+        pytest.skip("the C extension is not built")
     run_module(
         "mypy.stubtest",
         "concurrent_tables",
@@ -60,7 +64,7 @@ def test_stub_describes_the_runtime() -> None:
         str(Path(__file__).parent / "stubtest_allowlist.txt"),
         "--mypy-config-file",
         str(ROOT / "pyproject.toml"),
-        PYTHONWARNINGS="ignore",
+        CONCURRENT_TABLES_PURE=pure,
     )
 
 
