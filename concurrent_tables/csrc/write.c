@@ -335,8 +335,9 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
         return CT_FAILED;
     }
     /* Owner before flag: a flag that is set on a shared table comes with its stripes.  Loaded while
-     * pinned: whoever clears the flag waits for us (ct_quiesce_held). */
-    int alone = !CT_FT || ct_load_acquire(&t->owner) == (uintptr_t)self;
+     * pinned: whoever clears the flag waits for us (ct_quiesce_held), and so does whoever has put
+     * CT_SHARING there since ct_enter saw us, the owner: for this one time we are still alone. */
+    int alone = !CT_FT || ct_load_acquire(&t->owner) != CT_SHARED;
     if (CT_LIKELY(ct_load_acquire(&t->lockfree))) {
         ct_keys *keys = ct_table_keys(t);
         Py_ssize_t ix = ct_probe(keys, key, hash);
