@@ -28,8 +28,7 @@ os.environ["CONCURRENT_TABLES_DEBUG"] = "1"  # before the first import of the pa
 import pytest
 from hypothesis import HealthCheck, settings
 
-from concurrent_tables import inspect_table
-from concurrent_tables._pure import debug
+from concurrent_tables import _debug, inspect_table
 from concurrent_tables._select import load
 from tests.support import ROOT
 
@@ -140,7 +139,7 @@ def oracle() -> Iterator[None]:
     threads_before = threading.active_count()
     yield
     failures = []
-    for table in debug.live_tables():
+    for table in _debug.live_tables():
         known = _reported.get(id(table))
         if known is not None and known() is table:
             continue  # its own test has failed for it; the traceback keeps it alive

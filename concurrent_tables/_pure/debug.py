@@ -1,20 +1,12 @@
-"""Debug mode: `CONCURRENT_TABLES_DEBUG=1` before the first import.
-
-It poisons reclaimed blocks, asserts the invariants at the commits, and keeps a weak registry of
-all tables, so that a test run can walk every table that is still alive.
-"""
+"""Poison for reclaimed blocks, in debug mode."""
 
 from __future__ import annotations
 
-import os
-import weakref
 from typing import Any, NoReturn
 
-__all__ = ["ENABLED", "POISON", "UseAfterFreeError", "live_tables", "register"]
+from .._debug import ENABLED, register
 
-ENABLED = os.environ.get("CONCURRENT_TABLES_DEBUG", "") not in ("", "0")
-
-_registry: dict[int, weakref.ref[Any]] = {}
+__all__ = ["ENABLED", "POISON", "UseAfterFreeError", "register"]
 
 
 class UseAfterFreeError(AssertionError):
@@ -36,15 +28,3 @@ class _Poison:
 
 
 POISON: Any = _Poison()
-
-
-def register(table: Any) -> None:
-    """Remember `table` weakly (called by constructors in debug mode only)."""
-    key = id(table)
-    ref = weakref.ref(table, lambda _: _registry.pop(key, None))
-    _registry[key] = ref
-
-
-def live_tables() -> list[Any]:
-    """All tables of the Python implementation that are still alive (debug mode only)."""
-    return [table for ref in _registry.copy().values() if (table := ref()) is not None]

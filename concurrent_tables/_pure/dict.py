@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from .._pairs import pairs_of
 from .keys import MIN_LOG2_SIZE, DictKeys, build
 from .mapping import MappingTable
-from .mapping_api import ANY, pairs_of
+from .mapping_api import ANY
 
 if TYPE_CHECKING:
     from typing import Self

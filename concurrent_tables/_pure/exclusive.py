@@ -5,48 +5,32 @@ holds is a *gate*. A writer that finds another thread's gate on its table leaves
 waits outside; readers never look at gates. The holder's own writes pass. Gates are taken in
 address order; nested `exclusive` blocks may still close a cycle of waiting threads, which is
 found before waiting (_waits.py) and raised.
-
-A gate that was held by a thread of the parent process is void in a forked child.
 """
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
 from typing import Any
 
-from .._waits import ForkMark, wait_for
+from .. import _gates
 from .critical_section import CriticalSection, wait_outside
 
 __all__ = ["Gate", "exclusive"]
 
-_get_ident = threading.get_ident
 
+class Gate(_gates.Gate):
+    """A gate that counts how often its holder entered, and waits outside of sections."""
 
-class Gate(ForkMark):
-    """One table's exclusive hold: who has it, how often, and how to wait for its end."""
-
-    __slots__ = ("depth", "released")
+    __slots__ = ("depth",)
 
     def __init__(self) -> None:
         super().__init__()
         self.depth = 1
-        self.released = threading.Event()
-
-    @property
-    def foreign(self) -> bool:
-        """Whether another thread of this process holds the gate."""
-        return self.owner != _get_ident() and not self.void
 
     def wait(self, table: Any) -> None:
-        """Wait until the holder is done; DeadlockError if it waits, in turn, for this thread."""
-        message = (
-            f"{type(table).__name__}: waiting for the thread that holds this table exclusively "
-            "would deadlock, since it waits for something that this thread holds; "
-            "name all tables in one exclusive(...)"
-        )
-        # A finalizer may write in the middle of a section, which must not be held meanwhile.
-        wait_outside(lambda: wait_for(self, message))
+        """As the shared gate does; no section of this thread is held meanwhile."""
+        # A finalizer may write in the middle of a section.
+        wait_outside(lambda: super(Gate, self).wait(table))
 
 
 class exclusive:

@@ -8,10 +8,10 @@ from reprlib import recursive_repr
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
+from .._copies import own_state
+from .._pairs import is_mapping, pairs_of
 from .hashing import frozenset_hash
 from .keys import MISS, DictKeys
-from .mapping_api import is_mapping, pairs_of
-from .state import own_state
 from .table import NULL
 from .views import ItemsView, KeyIterator, KeysView, ValuesView
 

@@ -8,7 +8,7 @@ same array and the slot the same chain, else it starts again.
 
 The table owns what it holds: an entry that is replaced or cleared, or that is still there when the
 table dies, goes to `destroy_key` and `destroy_value`. When the table is shared this happens after a
-grace period, and after every `foreach` that may still come across the entry (hashtable_walks.py).
+grace period, and after every `foreach` that may still come across the entry (_walks.py).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._missing import MISSING, reject_missing
+from .._walks import Destruction, Walks
 from ..errors import TableDestroyedError, TableMutationError
 from ..events import EventKind, Record
 from .buckets import MIN_LOG2_SIZE, Buckets, Chain, Entry
+from .critical_section import CriticalSection, Mutex
 from .hashtable_functions import compare_identity, compare_str, hash_identity, hash_str
-from .hashtable_walks import Destruction, Walks
 from .keys import HASH_MASK, MAX_OWN_RESTARTS, MISS
 from .reclaim import IDLE, domain
 from .table import Pending, Table, WriteSection
@@ -93,7 +94,8 @@ class HashTable(Table):
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         self = object.__new__(cls)
         self._init_table(Buckets(MIN_LOG2_SIZE))
-        self._walks = Walks()
+        mutex = Mutex()
+        self._walks = Walks(lambda: CriticalSection(mutex))
         self._configure(hash_identity, compare_identity, None, None)
         return self
 

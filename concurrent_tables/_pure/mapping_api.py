@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from reprlib import recursive_repr
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
+from .._copies import copied, own_state
 from .._missing import MISSING, reject_missing
+from .._pairs import is_mapping, pairs_of
 from .operations import AtomicOperations
-from .state import copied, own_state
 from .table import NULL
 from .views import ItemsView, KeyIterator, KeysView, ValuesView
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from .frozen_dict import FrozenDict
 
-__all__ = ["ANY", "PRESENT", "MappingAPI", "is_mapping", "pairs_of"]
+__all__ = ["ANY", "PRESENT", "MappingAPI"]
 
 # What `_transact` requires of the present value; any other object means "this very object".
 ANY: Any = object()
@@ -212,39 +213,3 @@ class MappingAPI(AtomicOperations):
         return ()
 
     __class_getitem__: Any = classmethod(GenericAlias)
-
-
-def is_mapping(other: object) -> bool:
-    """Whether `other` is a dict or a mapping of this package (either implementation)."""
-    return isinstance(other, dict) or getattr(type(other), "_is_table_mapping", False) is True
-
-
-def pairs_of(other: Any) -> Iterable[tuple[Any, Any]]:
-    """The pairs of a mapping (one atomic snapshot where it has one) or of an iterable of pairs.
-
-    Raises what `dict.update` raises for malformed input.
-    """
-    snapshot = getattr(type(other), "snapshot", None)
-    if snapshot is not None and is_mapping(other):
-        return snapshot(other).items()  # type: ignore[no-any-return]
-    if isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
-        return list(dict.items(other))  # as dict does, without asking the subclass
-    if hasattr(other, "keys"):
-        return ((key, other[key]) for key in other.keys())  # noqa: SIM118 (the dict protocol)
-    return _checked_pairs(other)
-
-
-def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    for number, element in enumerate(iterable):
-        try:
-            pair = tuple(element)
-        except TypeError:
-            raise TypeError(
-                f"cannot convert dictionary update sequence element #{number} to a sequence"
-            ) from None
-        if len(pair) != 2:
-            raise ValueError(
-                f"dictionary update sequence element #{number} has length {len(pair)}; "
-                "2 is required"
-            )
-        yield pair

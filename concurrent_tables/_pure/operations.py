@@ -11,6 +11,7 @@ from typing import Any
 
 from .._inflight import compute_if_absent
 from .._missing import MISSING, reject_missing
+from .._pairs import pairs_of
 from ..events import EventKind
 from .guard import Guard
 from .keys import MISS, RestartLimit, find
@@ -145,8 +146,6 @@ class AtomicOperations:
         than one pair. Errors: those of `dict.update`; the table is then unchanged.
         Thread-safety: atomic.
         """
-        from .mapping_api import pairs_of
-
         changes = dict(pairs_of(other))
         for key, value in changes.items():
             reject_missing(self, key, value)

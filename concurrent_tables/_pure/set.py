@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableSet, Set
 from typing import TYPE_CHECKING, Any
 
+from .._copies import copied
 from .._missing import MISSING
+from .._pairs import is_mapping
 from ..events import EventKind
 from .critical_section import CriticalSection
 from .frozen_set import FrozenSet
 from .keys import MISS
-from .mapping_api import is_mapping
 from .reclaim import domain
 from .set_keys import Comparisons, SetKeys, find_member, reject_endless
 from .set_operations import SetReads, gathered, is_set, lookup_key, operand_block
-from .state import copied
 from .table import Pending, Table, WriteSection
 
 if TYPE_CHECKING:

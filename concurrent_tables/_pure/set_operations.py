@@ -14,11 +14,11 @@ from reprlib import recursive_repr
 from types import GenericAlias
 from typing import Any
 
+from .._copies import own_state
+from .._pairs import is_mapping
 from .keys import DEAD, MISS
-from .mapping_api import is_mapping
 from .reclaim import IDLE, domain
 from .set_keys import SetKeys
-from .state import own_state
 from .table import NULL
 
 __all__ = ["SetIterator", "SetReads", "is_set", "lookup_key", "operand_block"]

@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from .._copies import new_sharded
 from .._missing import MISSING
 from .._waits import ForkMark
 from ..events import ALL_KINDS, Event, EventKind, Filter, Subscription, Watch, WatchState
@@ -354,7 +355,7 @@ class ShardedDict(MappingAPI):
 
     def __reduce__(self) -> Any:
         count, items = len(self._shards), iter(self.snapshot().items())
-        return _new_sharded, (type(self), count), self.__getstate__(), None, items
+        return new_sharded, (type(self), count), self.__getstate__(), None, items
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + sum(shard.__sizeof__() for shard in self._shards)
@@ -506,11 +507,6 @@ def _joined(tables: list[FrozenDict]) -> FrozenDict:
     unicode = all(table._block.unicode for table in tables)
     items = (item for table in tables for item in table._block.items())
     return FrozenDict._from_block(build(items, count, unicode))
-
-
-def _new_sharded(cls: type[ShardedDict], shards: int) -> ShardedDict:
-    """Rebuild an empty table when unpickling."""
-    return cls.__new__(cls, shards=shards)
 
 
 MutableMapping.register(ShardedDict)

@@ -95,6 +95,7 @@ typedef struct ct_state {
     PyObject *kinds[7];    /* EventKind members: ADDED .. LOST, by bit */
     PyObject *pairs_of;         /* what dict.update() accepts, as pairs */
     PyObject *mapping_abc, *set_abc; /* collections.abc.Mapping, Set */
+    PyObject *copies;           /* _copies: what copies and pickles carry */
     PyObject *newobj;           /* copyreg.__newobj__ */
     PyObject *compute_if_absent; /* _inflight */
     PyObject *flights;          /* its registry: a ConcurrentDict of ours */

@@ -1,5 +1,6 @@
 /* ConcurrentDict: the combined table as a type.  The algorithms are in lookup.c and write.c. */
 #include "dict.h"
+#include "copies.h"
 #include "exclusive.h"
 #include "update.h"
 #include "views.h"
@@ -321,41 +322,18 @@ snapshot_items(PyObject *self)
 static PyObject *
 dict_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *state = ct_instance_dict(self), *result = NULL;
-    PyObject *items = state == NULL ? NULL : snapshot_items(self);
-    if (items != NULL && state != NULL) {
-        result = Py_BuildValue("O(O)OOO", CT_TABLE(self)->st->newobj, Py_TYPE(self), state, Py_None,
-                               items);
-    }
-    Py_XDECREF(items);
-    Py_XDECREF(state);
-    return result;
+    PyObject *items = snapshot_items(self);
+    return items == NULL ? NULL
+                         : ct_recipe(self, Py_NewRef(CT_TABLE(self)->st->newobj),
+                                     ct_new_arguments(self, PyTuple_New(0)), items);
 }
 
 /* copy.copy keeps a subclass and its attributes, copy() does not; as for dict. */
 static PyObject *
 dict_dunder_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject *state = ct_instance_dict(self), *empty = state ? PyTuple_New(0) : NULL;
-    PyObject *result = empty ? type->tp_new(type, empty, NULL) : NULL;
-    int status = result == NULL ? -1 : 0;
-    if (status == 0 && state != Py_None) {
-        PyObject *attributes = PyObject_GetAttrString(result, "__dict__");
-        status = attributes == NULL ? -1 : PyDict_Update(attributes, state);
-        Py_XDECREF(attributes);
-    }
-    if (status == 0) {
-        PyObject *frozen = ct_snapshot(CT_TABLE(self));
-        status = frozen == NULL ? -1 : ct_update(CT_TABLE(result), frozen, NULL);
-        Py_XDECREF(frozen);
-    }
-    Py_XDECREF(empty);
-    Py_XDECREF(state);
-    if (status < 0) {
-        Py_CLEAR(result);
-    }
-    return result;
+    ct_state *st = CT_TABLE(self)->st;
+    return Py_IS_TYPE(self, st->dict_type) ? dict_copy(self, NULL) : ct_copied(st, self);
 }
 
 static PyObject *
@@ -462,7 +440,7 @@ dict_dealloc(PyObject *self)
 /* -- the type ----------------------------------------------------------------------------------- */
 
 #define FASTCALL(f) (PyCFunction)(void (*)(void))(f)
-enum { OWN_METHODS = 25, ALL_METHODS = OWN_METHODS + 10 + 4 + 1 };
+enum { OWN_METHODS = 26, ALL_METHODS = OWN_METHODS + 10 + 4 + 1 };
 
 static const PyMethodDef own_methods[OWN_METHODS] = {
     {"get", FASTCALL(dict_get), METH_FASTCALL,
@@ -494,6 +472,7 @@ static const PyMethodDef own_methods[OWN_METHODS] = {
      "fromkeys($type, keys, value=None, /)\n--\n\nA new table with value under each of keys."},
     {"__reversed__", ct_iter_reversed, METH_NOARGS, NULL},
     {"__reduce__", dict_reduce, METH_NOARGS, NULL},
+    CT_GETSTATE_METHOD,
     {"__sizeof__", dict_sizeof, METH_NOARGS, NULL},
     {"_layout", ct_layout_of_table, METH_NOARGS, NULL},
     {"_exclusive_parts", dict_exclusive_parts, METH_NOARGS, NULL},

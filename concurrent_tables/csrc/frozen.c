@@ -3,6 +3,7 @@
  * The block is complete before the object is seen by anybody, and nobody changes it after: reads need
  * no pin, no lock and no refcount beyond the result's.
  */
+#include "copies.h"
 #include "frozen.h"
 #include "hashing.h"
 #include "update.h"
@@ -351,15 +352,10 @@ frozen_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 frozen_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *state = ct_instance_dict(self), *result = NULL;
-    PyObject *contents = state == NULL ? NULL : ct_frozen_as_dict(CT_FROZEN_DICT(self));
-    if (contents != NULL && state != NULL) {
-        result = Py_BuildValue("O(OO)O", CT_FROZEN_DICT(self)->st->newobj, Py_TYPE(self), contents,
-                               state);
-    }
+    PyObject *contents = ct_frozen_as_dict(CT_FROZEN_DICT(self));
+    PyObject *arguments = contents == NULL ? NULL : PyTuple_Pack(2, Py_TYPE(self), contents);
     Py_XDECREF(contents);
-    Py_XDECREF(state);
-    return result;
+    return ct_recipe(self, Py_NewRef(CT_FROZEN_DICT(self)->st->newobj), arguments, NULL);
 }
 
 static PyObject *
@@ -432,6 +428,7 @@ static PyMethodDef frozen_methods[] = {
      "fromkeys($type, keys, value=None, /)\n--\n\nA FrozenDict with value under each of keys."},
     {"__reversed__", ct_iter_reversed, METH_NOARGS, NULL},
     {"__reduce__", frozen_reduce, METH_NOARGS, NULL},
+    CT_GETSTATE_METHOD,
     {"__sizeof__", frozen_sizeof, METH_NOARGS, NULL},
     {"_layout", ct_layout_of_frozen, METH_NOARGS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},

@@ -1,4 +1,5 @@
 /* FrozenSet: a set block that nobody changes, so that nothing needs a pin or a lock. */
+#include "copies.h"
 #include "hashing.h"
 #include "set_algebra.h"
 

@@ -412,7 +412,7 @@ ct_hashtable_structure_init(PyObject *module, ct_state *st)
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &entries_spec, NULL);
     st->extra_types[CT_X_BUCKETS] =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &buckets_spec, NULL);
-    PyObject *walks = PyImport_ImportModule("concurrent_tables._pure.hashtable_walks");
+    PyObject *walks = PyImport_ImportModule("concurrent_tables._walks");
     if (walks != NULL) {
         st->extra_objects[CT_X_WALKS] = PyObject_GetAttrString(walks, "Walks");
         st->extra_objects[CT_X_DESTRUCTION] = PyObject_GetAttrString(walks, "Destruction");

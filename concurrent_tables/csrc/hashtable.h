@@ -39,7 +39,7 @@ typedef struct {
     PyObject *hash, *compare, *destroy_key, *destroy_value; /* destructors: NULL for none */
     double grow_at, shrink_at; /* entries per bucket */
     int hash_kind, compare_kind;
-    _Atomic(PyObject *) walks; /* hashtable_walks.Walks, made when needed */
+    _Atomic(PyObject *) walks; /* _walks.Walks, made when needed */
     ct_ssize walking;          /* foreach calls going on */
 } ct_hashtable;
 

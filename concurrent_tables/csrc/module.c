@@ -36,10 +36,11 @@ import_shared(ct_state *st)
         {&st->errors, "concurrent_tables.errors", NULL},
         {&st->events, "concurrent_tables.events", NULL},
         {&st->hooks, "concurrent_tables._hooks", NULL},
-        {&st->gates, "concurrent_tables._pure.exclusive", NULL},
-        {&st->pairs_of, "concurrent_tables._pure.mapping_api", "pairs_of"},
+        {&st->gates, "concurrent_tables._gates", NULL},
+        {&st->pairs_of, "concurrent_tables._pairs", "pairs_of"},
         {&st->mapping_abc, "collections.abc", "Mapping"},
         {&st->set_abc, "collections.abc", "Set"},
+        {&st->copies, "concurrent_tables._copies", NULL},
         {&st->newobj, "copyreg", "__newobj__"},
         {&st->compute_if_absent, "concurrent_tables._inflight", "compute_if_absent"},
         {&st->layout_type, "concurrent_tables.inspection", "Layout"},
@@ -105,12 +106,12 @@ wants_deferred(void)
 static int
 enter_debug_mode(ct_state *st)
 {
-    PyObject *flag = import_from("concurrent_tables._pure.debug", "ENABLED");
+    PyObject *flag = import_from("concurrent_tables._debug", "ENABLED");
     int enabled = flag == NULL ? -1 : PyObject_IsTrue(flag);
     Py_XDECREF(flag);
     if (enabled > 0) {
         ct_poison = 1;
-        st->debug_register = import_from("concurrent_tables._pure.debug", "register");
+        st->debug_register = import_from("concurrent_tables._debug", "register");
         return st->debug_register == NULL ? -1 : 0;
     }
     return enabled;
@@ -153,7 +154,7 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         (PyObject **)&st->reverse_iter_type, (PyObject **)&st->guard_type,
         (PyObject **)&st->exclusive_type, (PyObject **)&st->event_log_type,
         &st->missing, &st->reject_missing, &st->errors, &st->events, &st->hooks, &st->gates,
-        &st->pairs_of, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
+        &st->pairs_of, &st->copies, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
         &st->str_missing_dunder, &st->str_deliver,
     };

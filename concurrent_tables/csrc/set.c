@@ -1,4 +1,5 @@
 /* ConcurrentSet: the type.  The algorithms are in set_write.c, set_change.c and set_algebra.c. */
+#include "copies.h"
 #include "set_algebra.h"
 #include "set_write.h"
 #include "update.h"
@@ -302,21 +303,9 @@ set_snapshot(PyObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 set_dunder_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *state = ct_instance_dict(self), *frozen = NULL, *result = NULL;
-    if (state != NULL) {
-        frozen = ct_set_snapshot(CT_SET(self));
-        result = frozen == NULL ? NULL : PyObject_CallOneArg((PyObject *)Py_TYPE(self), frozen);
-    }
-    if (result != NULL && state != Py_None) {
-        PyObject *attributes = PyObject_GetAttrString(result, "__dict__");
-        if (attributes == NULL || PyDict_Update(attributes, state) < 0) {
-            Py_CLEAR(result);
-        }
-        Py_XDECREF(attributes);
-    }
-    Py_XDECREF(frozen);
-    Py_XDECREF(state);
-    return result;
+    ct_state *st = CT_TABLE(self)->st;
+    return Py_IS_TYPE(self, st->extra_types[CT_X_SET]) ? ct_set_plain_copy(self, NULL)
+                                                       : ct_copied(st, self);
 }
 
 static PyObject *
@@ -462,7 +451,7 @@ set_dealloc(PyObject *self)
 
 /* -- the type ----------------------------------------------------------------------------------- */
 
-enum { OWN_METHODS = 26, ALL_METHODS = OWN_METHODS + 4 + 1 };
+enum { OWN_METHODS = 27, ALL_METHODS = OWN_METHODS + 4 + 1 };
 
 static const PyMethodDef own_methods[OWN_METHODS] = {
     CT_SET_SHARED_METHODS,

@@ -3,6 +3,7 @@
  * All of it works on blocks that do not change: a FrozenSet has one, of a ConcurrentSet it is the block
  * of a snapshot, other operands are read once.  So every operation sees one moment of each operand,
  * and user code never meets a lock. */
+#include "copies.h"
 #include "set_algebra.h"
 #include "update.h"
 
@@ -596,10 +597,7 @@ ct_set_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     PyObject *members = st == NULL ? NULL : members_of(st, self);
-    PyObject *state = members == NULL ? NULL : ct_instance_dict(self);
-    if (state == NULL) {
-        Py_XDECREF(members);
-        return NULL;
-    }
-    return Py_BuildValue("O(N)N", Py_TYPE(self), members, state);
+    PyObject *arguments = members == NULL ? NULL : PyTuple_Pack(1, members);
+    Py_XDECREF(members);
+    return ct_recipe(self, Py_NewRef((PyObject *)Py_TYPE(self)), arguments, NULL);
 }

@@ -47,7 +47,7 @@ int ct_set_takes(ct_state *st, PyObject *self, PyObject *other);
      "issuperset($self, other, /)\n--\n\nWhether every element of other is here."},                \
     {"isdisjoint", ct_set_isdisjoint, METH_O,                                                      \
      "isdisjoint($self, other, /)\n--\n\nWhether no element of other is here."},                   \
-    {"__reduce__", ct_set_reduce, METH_NOARGS, NULL},                                              \
+    CT_GETSTATE_METHOD, {"__reduce__", ct_set_reduce, METH_NOARGS, NULL},                                              \
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL}
 
 #endif

@@ -392,13 +392,6 @@ new_like(PyObject *self)
 }
 
 static PyObject *
-sharded_dunder_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    ct_sharded *s = CT_SHARDED(self);
-    return api_copy_attributes(self, sharded_make(Py_TYPE(self), s->st, s->count));
-}
-
-static PyObject *
 sharded_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_sharded *s = CT_SHARDED(self);
@@ -609,7 +602,6 @@ static PyMethodDef sharded_methods[] = {
     {"_layout", sharded_layout, METH_NOARGS, NULL},
     {"_exclusive_parts", sharded_exclusive_parts, METH_NOARGS, NULL},
     {"__reduce__", sharded_reduce, METH_NOARGS, NULL},
-    {"__copy__", sharded_dunder_copy, METH_NOARGS, NULL},
     {"__sizeof__", sharded_sizeof, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -677,10 +669,7 @@ static PyType_Spec sharded_spec = {
 int
 ct_sharded_type_init(PyObject *module, ct_state *st)
 {
-    PyObject *pure = PyImport_ImportModule("concurrent_tables._pure.sharded");
-    /* Pickles name the function of the Python twin, so that they cross. */
-    PyObject *function = pure == NULL ? NULL : PyObject_GetAttrString(pure, "_new_sharded");
-    Py_XDECREF(pure);
+    PyObject *function = PyObject_GetAttrString(st->copies, "new_sharded");
     st->extra_objects[CT_X_NEW_SHARDED] = function;
     if (function == NULL) {
         return -1;

@@ -13,6 +13,7 @@
  *
  * and gets static method bodies `api_...`, compiled for that type: nothing is looked up at run time. */
 
+#include "copies.h"
 #include "dict.h"
 #include "frozen.h"
 #include "update.h"
@@ -560,36 +561,23 @@ api_repr(PyObject *self)
 static PyObject *
 api_reduce_with(PyObject *self, PyObject *function, PyObject *arguments)
 {
-    ct_state *st = API_STATE(self);
-    PyObject *frozen = API_ONE_MOMENT(self), *state = ct_instance_dict(self), *result = NULL;
-    PyObject *items = frozen == NULL ? NULL : ct_iter_new(st, frozen, CT_ITER_ITEMS, 0);
-    if (function != NULL && arguments != NULL && items != NULL && state != NULL) {
-        result = PyTuple_Pack(5, function, arguments, state, Py_None, items);
-    }
-    Py_XDECREF(function);
-    Py_XDECREF(arguments);
+    PyObject *frozen = API_ONE_MOMENT(self);
+    PyObject *items = frozen == NULL ? NULL : ct_iter_new(API_STATE(self), frozen, CT_ITER_ITEMS, 0);
     Py_XDECREF(frozen);
-    Py_XDECREF(state);
-    Py_XDECREF(items);
-    return result;
+    if (items == NULL) {
+        Py_XDECREF(function);
+        Py_XDECREF(arguments);
+        return NULL;
+    }
+    return ct_recipe(self, function, arguments, items);
 }
 
-/* copy.copy keeps a subclass and its attributes, copy() does not; as for dict.  Steals `result`. */
+/* copy.copy keeps a subclass and its attributes, copy() does not; as for dict. */
 static PyObject *
-api_copy_attributes(PyObject *self, PyObject *result)
+api_dunder_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *state = result == NULL ? NULL : ct_instance_dict(self);
-    int status = state == NULL ? -1 : 0;
-    if (status == 0 && state != Py_None) {
-        PyObject *attributes = PyObject_GetAttrString(result, "__dict__");
-        status = attributes == NULL ? -1 : PyDict_Update(attributes, state);
-        Py_XDECREF(attributes);
-    }
-    Py_XDECREF(state);
-    if (status < 0) {
-        Py_CLEAR(result);
-    }
-    return api_copy_of(self, result);
+    ct_state *st = API_STATE(self);
+    return Py_IS_TYPE(self, API_TYPE(st)) ? api_copy(self, NULL) : ct_copied(st, self);
 }
 
 /* dict(other), with the errors of dict.update and without MISSING; for update_many. */
@@ -635,6 +623,7 @@ api_changes(PyObject *self, PyObject *other)
     {"values", ct_view_values, METH_NOARGS, "A view of the values."},                              \
     {"items", ct_view_items, METH_NOARGS, "A set-like view of the (key, value) pairs."},           \
     {"copy", api_copy, METH_NOARGS, "A new table with the contents of one moment. Atomic."},       \
+    {"__copy__", api_dunder_copy, METH_NOARGS, NULL}, CT_GETSTATE_METHOD,                          \
     {"fromkeys", API_FASTCALL(api_fromkeys), METH_FASTCALL | METH_CLASS,                           \
      "fromkeys($type, keys, value=None, /)\n--\n\nA new table with value under each of keys."},    \
     {"compare_and_set", API_FASTCALL(api_compare_and_set), METH_FASTCALL,                          \

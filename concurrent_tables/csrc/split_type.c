@@ -266,14 +266,7 @@ split_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_shared *shared = ct_split_shared(CT_SPLIT(self));
     return api_reduce_with(self, Py_NewRef(shared->st->newobj),
-                           PyTuple_Pack(2, Py_TYPE(self), shared));
-}
-
-static PyObject *
-split_dunder_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    ct_shared *shared = ct_split_shared(CT_SPLIT(self));
-    return api_copy_attributes(self, ct_split_new(shared->st, Py_TYPE(self), shared));
+                           ct_new_arguments(self, PyTuple_Pack(1, shared)));
 }
 
 static PyObject *
@@ -451,7 +444,6 @@ static PyMethodDef split_methods[] = {
     {"_exclusive_parts", split_exclusive_parts, METH_NOARGS, NULL},
     {"__reversed__", split_reversed, METH_NOARGS, NULL},
     {"__reduce__", split_reduce, METH_NOARGS, NULL},
-    {"__copy__", split_dunder_copy, METH_NOARGS, NULL},
     {"__sizeof__", split_sizeof, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -34,24 +34,6 @@ ct_missing_key(ct_state *st, PyObject *self, int exact, PyObject *key)
     return NULL;
 }
 
-PyObject *
-ct_instance_dict(PyObject *self)
-{
-    PyObject *dict = PyObject_GetAttrString(self, "__dict__");
-    if (dict == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            return NULL;
-        }
-        PyErr_Clear();
-        return Py_NewRef(Py_None);
-    }
-    if (PyDict_Check(dict) && PyDict_GET_SIZE(dict) == 0) {
-        Py_DECREF(dict);
-        return Py_NewRef(Py_None);
-    }
-    return dict;
-}
-
 int
 ct_is_abc_mapping(ct_state *st, PyObject *o)
 {

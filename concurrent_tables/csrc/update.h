@@ -23,7 +23,5 @@ int ct_is_abc_mapping(ct_state *st, PyObject *o);
 /* The result for an absent key: __missing__ of a subclass, else KeyError. */
 PyObject *ct_missing_key(ct_state *st, PyObject *self, int exact, PyObject *key);
 void ct_key_error(PyObject *key);
-/* The instance's __dict__ (a subclass may have one), or None when there is none or it is empty. */
-PyObject *ct_instance_dict(PyObject *self);
 
 #endif

@@ -1,5 +1,6 @@
 /* Views of mappings: live for len and `in`; iteration, set operations and comparisons see one
  * snapshot each.  Results of the operators are builtin sets. */
+#include "split.h"
 #include "views.h"
 
 typedef struct {
@@ -74,13 +75,34 @@ snapshot_of(ct_view *view)
     if (PyObject_TypeCheck(view->table, view->st->dict_type)) {
         return ct_snapshot(CT_TABLE(view->table));
     }
+    if (PyObject_TypeCheck(view->table, view->st->extra_types[CT_X_SPLIT])) {
+        return ct_split_one_moment(view->table); /* a compact record stays so */
+    }
     return PyObject_CallMethod(view->table, "snapshot", NULL);
+}
+
+/* 1 with TypeError when the table has no order. */
+static int
+rejects_reversal(ct_view *view)
+{
+    if (!PyObject_TypeCheck(view->table, view->st->extra_types[CT_X_SHARDED])) {
+        return 0;
+    }
+    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(view->table), "__name__");
+    if (name != NULL) {
+        PyErr_Format(PyExc_TypeError, "%U is not ordered, so not reversible", name);
+        Py_DECREF(name);
+    }
+    return 1;
 }
 
 /* Iteration walks one snapshot, so that list(table.items()) is of one moment. */
 static PyObject *
 iterate(ct_view *view, int backwards)
 {
+    if (backwards && rejects_reversal(view)) {
+        return NULL;
+    }
     PyObject *snapshot = snapshot_of(view);
     PyObject *result = snapshot == NULL ? NULL
                                         : ct_iter_new(view->st, snapshot, view->what, backwards);
@@ -273,10 +295,43 @@ set_operation(PyObject *a, PyObject *b, const char *method)
     return result;
 }
 
+/* Add the elements of `elements` that are in `members` to `result`; 0 or -1. */
+static int
+add_common(PyObject *result, PyObject *elements, PyObject *members)
+{
+    PyObject *iterator = PyObject_GetIter(elements), *element;
+    int status = iterator == NULL ? -1 : 0;
+    while (status >= 0 && (element = PyIter_Next(iterator)) != NULL) {
+        status = PySequence_Contains(members, element);
+        if (status > 0) {
+            status = PySet_Add(result, element);
+        }
+        Py_DECREF(element);
+    }
+    Py_XDECREF(iterator);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The elements of the other operand are looked up, not hashed first: the values of items need not be
+ * hashable.  A larger set looks up ours instead. */
 static PyObject *
 set_and(PyObject *a, PyObject *b)
 {
-    return set_operation(a, b, "intersection");
+    int first = Py_TYPE(a)->tp_repr == view_repr;
+    PyObject *mine, *other = first ? b : a;
+    if (!is_iterable(other)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    mine = still_view(first ? a : b);
+    Py_ssize_t size = mine == NULL ? -1 : PyObject_Size(mine);
+    PyObject *result = size < 0 ? NULL : PySet_New(NULL);
+    int other_is_larger = PySet_CheckExact(other) && size <= PySet_GET_SIZE(other);
+    if (result != NULL
+        && add_common(result, other_is_larger ? mine : other, other_is_larger ? other : mine) < 0) {
+        Py_CLEAR(result);
+    }
+    Py_XDECREF(mine);
+    return result;
 }
 
 static PyObject *

@@ -227,3 +227,46 @@ def test_values_die_with_their_table(ct: Any, name: str) -> None:
     gc.collect()
     ct.reclaim.flush()
     assert reference() is None
+
+
+@pytest.mark.parametrize("name", [*MAPPINGS, *SETS])
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_subclass_says_itself_what_its_copies_carry(ct: Any, name: str, duplicate: Any) -> None:
+    if duplicate is copy.copy and name.startswith("Frozen"):
+        pytest.skip("a copy of an immutable table is the table")
+
+    class Own(getattr(ct, name)):  # type: ignore[misc]
+        __slots__ = ("extra",)
+        extra: list[Any]
+
+        def __getstate__(self) -> Any:
+            return "own", self.extra
+
+        def __setstate__(self, state: Any) -> None:
+            self.extra = [*state, "again"]
+
+    contents = [1, 2] if name in SETS else {"a": 1, "b": 2}
+    table = Own(ct.SharedKeys(), contents) if name == "SplitDict" else Own(contents)
+    table.extra = [3]
+    twin = duplicate(table)
+    assert type(twin) is Own and twin == table and twin.extra == ["own", [3], "again"]
+
+
+@pytest.mark.parametrize("name", ["ConcurrentDict", "SplitDict"])
+def test_a_subclass_says_itself_how_it_is_made_again(ct: Any, name: str) -> None:
+    class Named(getattr(ct, name)):  # type: ignore[misc]
+        def __new__(cls, label: str, *args: Any) -> Any:
+            self = super().__new__(cls, *args)
+            self.label = label
+            return self
+
+        def __init__(self, label: str, *args: Any) -> None:
+            super().__init__(*args)
+
+        def __getnewargs__(self) -> tuple[Any, ...]:
+            return (self.label, self.shared_keys) if name == "SplitDict" else (self.label,)
+
+    table = Named("x", *([ct.SharedKeys()] if name == "SplitDict" else []), {"a": 1})
+    twin = copy.copy(table)
+    assert type(twin) is Named and twin.label == "x" and twin == {"a": 1}
+    assert twin.__getstate__() == {"label": "x"}

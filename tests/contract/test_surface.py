@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import concurrent_tables
-from tests.support import MUTABLE_MAPPINGS, SETS, new
+from tests.support import MUTABLE_MAPPINGS, SETS, new, run_child
 
 TABLE_NAMES = ("ConcurrentDict", "ConcurrentSet", "FrozenDict", "FrozenSet", "HashTable",
                "ShardedDict", "SharedKeys", "SplitDict")  # fmt: skip
@@ -182,3 +182,19 @@ def test_errors_subclass_builtins(name: str, base: type) -> None:
 def test_mutable_tables_are_unhashable(ct: Any, name: str) -> None:
     with pytest.raises(TypeError):
         hash(new(ct, name))
+
+
+def test_the_extension_uses_nothing_of_the_python_twin(columns: dict[str, Any]) -> None:
+    if "c" not in columns:
+        pytest.skip("the extension is not built")
+    done = run_child(
+        "import sys, concurrent_tables as ct\n"
+        "table = ct.HashTable()\n"
+        "table.foreach(print)\n"
+        "with ct.exclusive(table):\n"
+        "    ct.ShardedDict(a=1).copy().watch(id)\n"
+        "print(*[name for name in sys.modules if '_pure' in name])\n",
+        CONCURRENT_TABLES_PURE="0",
+        CONCURRENT_TABLES_DEBUG="1",
+    )
+    assert done.stdout == "\n", done.stdout + done.stderr

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from concurrent_tables import _debug
 from concurrent_tables._pure import debug
 from tests.support import new, run_child
 
 
 def test_the_test_suite_runs_in_debug_mode() -> None:
-    assert debug.ENABLED
+    assert _debug.ENABLED
 
 
 @pytest.mark.parametrize(
@@ -29,21 +30,21 @@ def test_the_error_is_an_assertion() -> None:
 @pytest.mark.parametrize("name", ["ConcurrentDict", "SplitDict", "ShardedDict", "ConcurrentSet"])
 def test_living_tables_are_registered(columns: dict[str, Any], name: str) -> None:
     table = new(columns["python"], name)
-    assert any(each is table for each in debug.live_tables())
+    assert any(each is table for each in _debug.live_tables())
     identity = id(table)
     del table
     import gc
 
     gc.collect()
-    assert all(id(each) != identity or len(each) >= 0 for each in debug.live_tables())
+    assert all(id(each) != identity or len(each) >= 0 for each in _debug.live_tables())
 
 
 def test_registry_is_off_without_debug_mode() -> None:
     done = run_child(
         "from concurrent_tables import ConcurrentDict\n"
-        "from concurrent_tables._pure import debug\n"
+        "from concurrent_tables import _debug\n"
         "table = ConcurrentDict(a=1)\n"
-        "print(debug.ENABLED, len(debug.live_tables()))\n",
+        "print(_debug.ENABLED, len(_debug.live_tables()))\n",
         CONCURRENT_TABLES_DEBUG="0",
         CONCURRENT_TABLES_PURE="1",
     )

@@ -1,4 +1,4 @@
-"""When a `HashTable` may destroy what it no longer holds.
+"""When a `HashTable` may destroy what it no longer holds; for both implementations.
 
 A grace period ends when no *lookup* can still see an entry. A `foreach` cannot be pinned for as long
 as its callbacks run (I5), and goes on to show entries of its snapshot that were removed meanwhile. So
@@ -10,12 +10,13 @@ and does not wait for walks that began later.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from .._hooks import report_unraisable
-from .._waits import ForkMark
-from .critical_section import CriticalSection, Mutex
+from ._hooks import report_unraisable
+from ._waits import ForkMark, PerProcess
 
 __all__ = ["Destruction", "Walk", "Walks"]
 
@@ -57,13 +58,17 @@ class Walk(ForkMark):
 
 
 class Walks:
-    """The walks of one table that are going on, oldest first. Thread-safety: atomic."""
+    """The walks of one table that are going on, oldest first. Thread-safety: atomic.
 
-    __slots__ = ("active", "mutex")
+    `guard` makes what excludes other threads for a few lines; by default a lock of its own.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("active", "guard")
+
+    def __init__(self, guard: Callable[[], AbstractContextManager[object]] | None = None) -> None:
         self.active: tuple[Walk, ...] = ()
-        self.mutex = Mutex()
+        # Re-entrant: a finalizer may walk the table in the middle of these methods.
+        self.guard = guard or PerProcess(threading.RLock)
 
     def mine(self) -> bool:
         """Whether the calling thread is inside a walk."""
@@ -75,7 +80,7 @@ class Walks:
     def begin(self) -> Walk:
         """Register a walk; its snapshot is taken afterwards."""
         walk = Walk()
-        with CriticalSection(self.mutex):
+        with self.guard():
             # A forked child takes over from walks whose threads it does not have.
             for lost in self.active:
                 if lost.void:
@@ -85,7 +90,7 @@ class Walks:
 
     def end(self, walk: Walk) -> None:
         """Let go of a walk; runs the destructions that waited for it alone."""
-        with CriticalSection(self.mutex):
+        with self.guard():
             waiting, position = walk.waiting, self.active.index(walk)
             if position:
                 self.active[position - 1].waiting += waiting
@@ -98,7 +103,7 @@ class Walks:
         """Hand a destruction to the youngest walk; False when there is none."""
         if not self.active:
             return False
-        with CriticalSection(self.mutex):
+        with self.guard():
             for walk in reversed(self.active):
                 if not walk.void:
                     walk.waiting.append(destruction)

@@ -1,10 +1,15 @@
-"""What copies and pickles of a subclass carry beyond the contents: its attributes and slots."""
+"""What copies and pickles carry beyond the contents; written once for both implementations.
+
+A subclass may have attributes and slots of its own, and may change the recipe as the subclass of a
+builtin can (`__reduce__`, `__getstate__`, `__setstate__`, `__getnewargs__`). Pickles cross between
+the implementations because they name public classes and functions of this module only.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["copied", "own_state"]
+__all__ = ["copied", "new_sharded", "own_state"]
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -40,6 +45,11 @@ def copied(table: Any) -> Any:
     for key, value in items or ():
         result[key] = value
     return result
+
+
+def new_sharded(cls: Any, shards: int) -> Any:
+    """An empty `ShardedDict` (or an instance of a subclass): what its pickles begin with."""
+    return cls.__new__(cls, shards=shards)
 
 
 def _set_state(result: Any, state: Any) -> None:

@@ -1,0 +1,44 @@
+"""What fills a mapping: the pairs of whatever `dict.update` accepts; for both implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+__all__ = ["is_mapping", "pairs_of"]
+
+
+def is_mapping(other: object) -> bool:
+    """Whether `other` is a dict or a mapping of this package (either implementation)."""
+    return isinstance(other, dict) or getattr(type(other), "_is_table_mapping", False) is True
+
+
+def pairs_of(other: Any) -> Iterable[tuple[Any, Any]]:
+    """The pairs of a mapping (one atomic snapshot where it has one) or of an iterable of pairs.
+
+    Raises what `dict.update` raises for malformed input.
+    """
+    snapshot = getattr(type(other), "snapshot", None)
+    if snapshot is not None and is_mapping(other):
+        return snapshot(other).items()  # type: ignore[no-any-return]
+    if isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
+        return list(dict.items(other))  # as dict does, without asking the subclass
+    if hasattr(other, "keys"):
+        return ((key, other[key]) for key in other.keys())  # noqa: SIM118 (the dict protocol)
+    return _checked_pairs(other)
+
+
+def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for number, element in enumerate(iterable):
+        try:
+            pair = tuple(element)
+        except TypeError:
+            raise TypeError(
+                f"cannot convert dictionary update sequence element #{number} to a sequence"
+            ) from None
+        if len(pair) != 2:
+            raise ValueError(
+                f"dictionary update sequence element #{number} has length {len(pair)}; "
+                "2 is required"
+            )
+        yield pair
