@@ -11,6 +11,7 @@
 #include "structmember.h"
 
 #include "ct_atomics.h"
+#include "points.h"
 
 /* CT_FT: threads run in parallel.  GIL builds compile pins, epochs and sections to nothing, but keep
  * every restart, because __eq__ can switch threads there too. */
@@ -51,15 +52,6 @@
       } while (0)
 #else
 #  define CT_ASSERT(cond) ((void)0)
-#endif
-
-/* CT_POINT(id): a linearization point, fence or publication.  Test builds define CT_POINTS and get a
- * call; a release build gets nothing. */
-#ifdef CT_POINTS
-void ct_point(const char *id);
-#  define CT_POINT(id) ct_point(#id)
-#else
-#  define CT_POINT(id) ((void)0)
 #endif
 
 struct ct_domain;

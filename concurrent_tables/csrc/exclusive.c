@@ -23,7 +23,9 @@ static int
 wait_for_gate(ct_table *t, PyObject *gate)
 {
     PyObject *table = t->parent != NULL ? t->parent : (PyObject *)t;
+    CT_POINT_OPEN(gate_wait);
     PyObject *result = PyObject_CallMethod(gate, "wait", "O", table);
+    CT_POINT_OPEN(gate_passed);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -83,6 +85,7 @@ ct_gate_enter(ct_table *t)
     if (t->gate == NULL) {
         ct_store_relaxed(&t->lockfree, 0);
         ct_quiesce_held(t);
+        CT_POINT(gate_enter);
         t->gate = gate;
         t->gate_owner = PyThread_get_thread_ident();
         t->gate_depth = 0;
@@ -110,6 +113,7 @@ ct_gate_leave(ct_table *t)
     int mine = t->gate != NULL && t->gate_owner == PyThread_get_thread_ident();
     if (mine && --t->gate_depth == 0) {
         gate = t->gate;
+        CT_POINT(gate_leave);
         t->gate = NULL;
         if (!ct_is_shared(t) && t->log == NULL && ct_load_relaxed(&t->snapshot) == NULL) {
             ct_store_release(&t->lockfree, 1);

@@ -100,6 +100,7 @@ refresh(ct_guard *guard)
     if (memory == NULL) {
         return -1;
     }
+    CT_POINT(guard_publish);
     memory = ct_exchange_acq_rel(&guard->memory, memory);
     ct_fetch_add_acq_rel(&guard->refreshes, 1);
     retire_memory(CT_TABLE(guard->table)->st, memory);
@@ -116,9 +117,11 @@ present_value(ct_guard *guard)
         return NULL;
     }
     ct_memory *memory = ct_load_acquire(&guard->memory);
+    CT_POINT(guard_check);
     PyObject *value = NULL;
     if (CT_LIKELY(holds(t, memory))) {
         Py_ssize_t ix = memory->entries[0];
+        CT_POINT(guard_load);
         value = ix == CT_MISS ? t->st->missing : ct_entry_value(memory->keys, ix);
         Py_XINCREF(value); /* NULL: deleted this moment */
     }

@@ -167,6 +167,7 @@ load_spot(ct_hashtable *t, uint64_t hash, ct_spot *spot)
         return -1;
     }
     spot->block = ct_load_acquire(&t->block);
+    CT_POINT(chain_load);
     spot->slot = (size_t)hash & (((size_t)1 << spot->block->log2_size) - 1);
     spot->chain = ct_load_acquire(&spot->block->slots[spot->slot]);
     spot->position = -1;
@@ -199,7 +200,7 @@ search(ct_hashtable *t, PyObject *key, uint64_t hash, ct_spot *spot)
         }
         int equal = compare_trusted(t, key, pair->key);
         if (equal == CT_UNKNOWN) {
-            CT_POINT(user_compare);
+            CT_POINT_OPEN(user_compare);
             equal = compare_user(t, key, pair->key); /* unlocked, unpinned, on a chain that we hold */
             if (equal < 0) {
                 return -1;

@@ -44,6 +44,7 @@ present_value(ct_iter *it, Py_ssize_t ix)
     if (value == NULL) {
         return NULL;
     }
+    CT_POINT(iter_value);
     ct_keys *present = ct_table_keys(CT_TABLE(it->table));
     if (CT_LIKELY(present == keys)) {
         return value;
@@ -142,6 +143,7 @@ entry_now(ct_iter *it, Py_ssize_t ix, PyObject **key, PyObject **value)
         }
         *value = present_value(it, ix);
     }
+    CT_POINT(iter_load);
     *key = ct_entry_key(it->keys, ix);
     if (*value != NULL) {
         take_references(it->what, *key, *value); /* pinned: the key is the table's or the block's */

@@ -159,6 +159,7 @@ ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
 {
     Py_ssize_t ix = ct_load_relaxed(&keys->nentries);
     CT_ASSERT(ix < keys->capacity && ct_keys_admits(keys, key));
+    CT_POINT(entry_write);
     write_entry(keys, ix, key, hash, value);
     ct_store_release(&keys->nentries, ix + 1); /* pairs with iterators, which walk by number */
     keys->top = ix + 1;
@@ -231,6 +232,7 @@ ct_keys_rebuild(ct_keys *old, ct_keys *fresh, Py_ssize_t used, int freeze, int c
         return fresh;
     }
     for (Py_ssize_t from = old->bottom; from < count; from++) {
+        CT_POINT(value_settle);
         PyObject *value = ct_slot_settle(ct_value_slot(old, from), freeze);
         if (value == NULL) {
             continue;

@@ -35,7 +35,7 @@ compare_unpinned(ct_table *t, ct_record *self, ct_keys *keys, Py_ssize_t ix, PyO
     }
     Py_INCREF(candidate); /* pinned: the table's reference lives on */
     ct_unpin(self);
-    CT_POINT(user_compare);
+    CT_POINT_OPEN(user_compare);
     int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
     Py_DECREF(candidate);
     if (equal < 0) {
@@ -81,6 +81,7 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
         uint64_t writes = self->writes;
         place->keys = keys;
         place->seen = ct_load_acquire(&keys->nentries);
+        CT_POINT(place_seen);
         place->ix = search_block(t, self, keys, key, hash);
         if (place->ix == CT_ERROR) {
             ct_place_clear(place);

@@ -137,7 +137,7 @@ core_exec(PyObject *module)
         }
     }
     st->flights = ct_dict_new(st);
-    if (st->flights == NULL || register_abcs(st) < 0) {
+    if (st->flights == NULL || register_abcs(st) < 0 || ct_points_init(module) < 0) {
         return -1;
     }
     return enter_debug_mode(st);

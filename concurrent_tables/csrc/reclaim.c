@@ -288,6 +288,7 @@ poll_limbo(ct_state *st, ct_limbo *limbo, int close)
     }
     UNLOCK();
     ct_heavy_barrier();
+    CT_POINT(scan);
     LOCK();
     uint64_t oldest = ct_oldest_pinned(ceiling);
     take_closed(limbo, oldest, &ready);
@@ -319,6 +320,7 @@ wait_for_room(ct_state *st, ct_limbo *limbo)
     st->domain->pressure_waits++;
     UNLOCK();
     for (unsigned int round = 0; round < CT_PRESSURE_ROUNDS; round++) {
+        CT_POINT_SPIN(pressure_wait);
         ct_pause_thread(1000);
         poll_limbo(st, limbo, 0);
         if (!under_pressure(limbo)) {

@@ -120,6 +120,7 @@ ct_synchronize(void)
     for (; record != NULL; record = record->next) {
         uint64_t seq;
         for (unsigned int round = 0; (seq = published(record)) != 0 && seq < goal; round++) {
+            CT_POINT_SPIN(grace_wait);
             ct_pause_thread(round);
         }
     }

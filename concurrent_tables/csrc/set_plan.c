@@ -101,7 +101,7 @@ ask_one(ct_set_memo *memo, const ct_set_pair *pair)
         || known_answer(memo, pair->candidate, pair->key) >= 0) {
         return 0;
     }
-    CT_POINT(user_compare);
+    CT_POINT_OPEN(user_compare);
     int equal = PyObject_RichCompareBool(pair->candidate, pair->key, Py_EQ);
     if (equal < 0 || remember(memo, pair->candidate, pair->key, equal) < 0) {
         return -1;

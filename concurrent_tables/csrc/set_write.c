@@ -47,7 +47,7 @@ compare_unpinned(ct_set_table *s, ct_record *self, ct_set_keys *block, const ct_
     PyObject *candidate = walk->found;
     Py_INCREF(candidate); /* pinned: the set's reference lives on, even if it was removed just now */
     ct_unpin(self);
-    CT_POINT(user_compare);
+    CT_POINT_OPEN(user_compare);
     int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
     Py_DECREF(candidate);
     if (equal < 0) {
@@ -94,6 +94,7 @@ resolve(ct_set_table *s, PyObject *key, Py_hash_t hash, set_place *place)
         uint64_t writes = self->writes;
         place->block = block;
         place->seen = ct_load_acquire(&block->fill); /* before the probe: see set_keys.h */
+        CT_POINT(place_seen);
         place->slot = search_block(s, self, block, key, hash);
         if (place->slot == CT_ERROR) {
             place_clear(place);
@@ -204,6 +205,7 @@ ct_set_begin_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump)
     /* Before the change: who sees it must not get the snapshot of the time before. */
     PyObject *snapshot = ct_load_relaxed(&s->base.snapshot);
     if (snapshot != NULL) {
+        CT_POINT(snapshot_drop);
         ct_store_release(&s->base.snapshot, NULL);
         ct_pending_drop(pending, snapshot);
     }
@@ -216,6 +218,7 @@ ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump)
         ct_add_relaxed(&s->base.version, (uint64_t)bump - 1);
         ct_add_relaxed(&s->base.keys_version, (uint64_t)bump - 1);
     }
+    CT_POINT(set_change_end);
     ct_commit_held(&s->base, pending, 1);
 }
 

@@ -154,6 +154,7 @@ static void
 uncover(ct_sharded *s)
 {
     PyObject *outer = PyTuple_GET_ITEM(ct_load_acquire(&s->overlay), 2);
+    CT_POINT(overlay_drop);
     publish(s, &s->overlay, outer == Py_None ? NULL : Py_NewRef(outer));
 }
 

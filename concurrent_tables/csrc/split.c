@@ -480,6 +480,7 @@ widen_held(ct_full *full, ct_body **retired)
     uint8_t capacity = wider->capacity;
     memcpy(wider, old, sizeof(ct_body) + old->capacity * sizeof(ct_word));
     wider->capacity = capacity;
+    CT_POINT(record_widen);
     ct_store_release(&full->body, wider);
     *retired = old;
     return CT_DONE;

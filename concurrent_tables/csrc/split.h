@@ -140,7 +140,9 @@ CT_INLINE void
 ct_compact_lock(ct_split *s, ct_compact_section *section)
 {
 #if CT_FT
+    CT_POINT_LOCK(s);
     PyCriticalSection_Begin(&section->cs, (PyObject *)s);
+    CT_POINT(lock_taken);
 #else
     (void)s;
     (void)section;
@@ -152,6 +154,7 @@ ct_compact_unlock(ct_compact_section *section)
 {
 #if CT_FT
     PyCriticalSection_End(&section->cs);
+    CT_POINT_UNLOCK();
 #else
     (void)section;
 #endif

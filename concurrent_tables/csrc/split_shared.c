@@ -81,6 +81,7 @@ append_name(ct_shared *shared, PyObject *name, Py_hash_t hash)
     ct_keys *keys = shared->keys;
     Py_ssize_t ix;
 #if CT_FT
+    CT_POINT_LOCK(&shared->mutex);
     PyMutex_Lock(&shared->mutex);
 #endif
     ix = ct_probe_str8(keys, name, hash);
@@ -92,6 +93,7 @@ append_name(ct_shared *shared, PyObject *name, Py_hash_t hash)
     }
 #if CT_FT
     PyMutex_Unlock(&shared->mutex);
+    CT_POINT_UNLOCK();
 #endif
     return ix;
 }

@@ -136,6 +136,7 @@ ct_share(ct_table *t, ct_record *self)
 {
     PyCriticalSection cs;
     int first = 0;
+    CT_POINT_LOCK(&t->mutex);
     PyCriticalSection_BeginMutex(&cs, &t->mutex);
     uintptr_t owner = ct_load_relaxed(&t->owner);
     if (owner != CT_SHARED && owner != (uintptr_t)self) {
@@ -143,6 +144,7 @@ ct_share(ct_table *t, ct_record *self)
         first = 1;
     }
     PyCriticalSection_End(&cs);
+    CT_POINT_UNLOCK();
 #  if PY_VERSION_HEX >= 0x030E0000
     /* Refcounts are the largest cost of a shared table; from here on only the GC frees it. */
     if (first && t->st->defer_refcount) {
@@ -160,7 +162,9 @@ ct_lock_shared(ct_table *t, ct_section *section)
         ct_share(t, ct_tls_record);
     }
     section->owner = NULL;
+    CT_POINT_LOCK(&t->mutex);
     PyCriticalSection_BeginMutex(&section->cs, &t->mutex);
+    CT_POINT(lock_taken);
 }
 
 #else

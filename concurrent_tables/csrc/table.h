@@ -246,6 +246,7 @@ ct_unlock(ct_section *section)
         return;
     }
     PyCriticalSection_End(&section->cs);
+    CT_POINT_UNLOCK();
 #else
     (void)section;
 #endif

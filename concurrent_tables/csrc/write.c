@@ -44,6 +44,7 @@ commit(ct_table *t, ct_pending *pending, int rekeyed, int overwrite)
     }
     PyObject *snapshot = ct_load_relaxed(&t->snapshot);
     if (CT_UNLIKELY(snapshot != NULL)) {
+        CT_POINT(snapshot_drop);
         ct_store_release(&t->snapshot, NULL);
         ct_pending_drop(pending, snapshot);
     }
@@ -117,6 +118,7 @@ ct_exchange_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh, Py_ssiz
     Py_ssize_t count = ct_load_relaxed(&old->nentries);
     if (must_freeze(t)) {
         for (Py_ssize_t ix = old->bottom; ix < count; ix++) {
+            CT_POINT(value_settle);
             ct_slot_settle(ct_value_slot(old, ix), 1);
         }
     }
@@ -181,6 +183,7 @@ static PyObject *
 take_value(ct_table *t, ct_word *slot, PyObject *same, PyObject *value)
 {
     uintptr_t word = ct_load_acquire(slot);
+    CT_POINT(value_take);
     if (!must_freeze(t)) {
         if (same == NULL || (PyObject *)word == same) {
             ct_store_release(slot, (uintptr_t)value);
