@@ -50,10 +50,12 @@ class _Watched(Round):
 
     def _on_event(self, event: Any) -> None:
         # Without an index it is a thread that wrote nothing: the check at rest misses the event.
-        self.events[self._thread.index].append(event)
+        if event.kind.name != "DEALLOCATED":  # comes in the thread that collects the garbage
+            self.events[self._thread.index].append(event)
 
     def _on_some(self, event: Any) -> None:
-        self.some[self._thread.index].append(event)
+        if event.kind.name != "DEALLOCATED":
+            self.some[self._thread.index].append(event)
 
     def change(self, worker: Worker) -> list[tuple[str, Any, Any, Any]]:
         """One mutation; the events it must cause as (kind, key, old or ANY, new)."""
