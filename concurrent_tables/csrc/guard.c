@@ -123,6 +123,7 @@ present_value(ct_guard *guard)
         Py_ssize_t ix = memory->entries[0];
         CT_POINT(guard_load);
         value = ix == CT_MISS ? t->st->missing : ct_entry_value(memory->keys, ix);
+        CT_POINT(value_keep);
         Py_XINCREF(value); /* NULL: deleted this moment */
     }
     ct_unpin(self);

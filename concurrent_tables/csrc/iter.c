@@ -143,7 +143,7 @@ entry_now(ct_iter *it, Py_ssize_t ix, PyObject **key, PyObject **value)
         }
         *value = present_value(it, ix);
     }
-    CT_POINT(iter_load);
+    CT_POINT(value_keep);
     *key = ct_entry_key(it->keys, ix);
     if (*value != NULL) {
         take_references(it->what, *key, *value); /* pinned: the key is the table's or the block's */

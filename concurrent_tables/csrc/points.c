@@ -283,6 +283,20 @@ points_leave(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(here_doc, "_points_here(name): a point in Python code, where the thread holds nothing.");
+
+static PyObject *
+points_here(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    const char *name = PyUnicode_AsUTF8(arg);
+    const char *kept = name == NULL ? NULL : ct_points_name(name);
+    if (kept == NULL) {
+        return name == NULL ? NULL : PyErr_NoMemory();
+    }
+    ct_point_open(kept);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(configure_doc,
 "_points_configure(mode, seed=0, threads=0, order=None, depth=3, steps=200)\n\n"
 "mode: 'off', 'delays', or the order of a serialised run of `threads` threads: 'random'; 'pct' (random\n"
@@ -349,6 +363,7 @@ static PyMethodDef points_methods[] = {
      METH_VARARGS | METH_KEYWORDS, configure_doc},
     {"_points_enter", points_enter, METH_O, enter_doc},
     {"_points_leave", points_leave, METH_NOARGS, leave_doc},
+    {"_points_here", points_here, METH_O, here_doc},
     {"_points_trace", points_trace, METH_NOARGS, trace_doc},
     {"_points_stats", points_stats, METH_NOARGS, stats_doc},
     {NULL, NULL, 0, NULL},

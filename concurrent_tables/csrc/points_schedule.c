@@ -294,6 +294,27 @@ ct_points_order(PyObject *order, ct_order_item **items)
     return count;
 }
 
+const char *
+ct_points_name(const char *name)
+{
+    static const char *names[CT_MAX_NAMES];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const char *kept = NULL;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < CT_MAX_NAMES && kept == NULL; i++) {
+        if (names[i] == NULL) {
+            char *copy = PyMem_RawMalloc(strlen(name) + 1);
+            names[i] = copy == NULL ? NULL : strcpy(copy, name);
+        }
+        if (names[i] == NULL) {
+            break;
+        }
+        kept = strcmp(names[i], name) == 0 ? names[i] : NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    return kept;
+}
+
 PyObject *
 ct_points_trace_list(ct_points_schedule *s)
 {

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-enum { CT_MAX_PARTICIPANTS = 16, CT_MAX_HELD = 8, CT_MAX_CHANGES = 16 };
+enum { CT_MAX_PARTICIPANTS = 16, CT_MAX_HELD = 8, CT_MAX_CHANGES = 16, CT_MAX_NAMES = 64 };
 enum { CT_MODE_OFF, CT_MODE_DELAYS, CT_MODE_RANDOM, CT_MODE_PCT, CT_MODE_CHOICES, CT_MODE_SCRIPT };
 enum { CT_ABSENT, CT_READY, CT_RUNNING, CT_OUTSIDE, CT_GONE };
 
@@ -63,6 +63,7 @@ void ct_points_left(ct_points_schedule *s, int number);
 void ct_points_pick(ct_points_schedule *s);
 /* Python list -> items (PyMem_RawMalloc); their number, or -1 with an error. */
 Py_ssize_t ct_points_order(PyObject *order, ct_order_item **items);
+const char *ct_points_name(const char *name); /* a copy that stays; NULL without memory */
 PyObject *ct_points_trace_list(ct_points_schedule *s);
 
 #endif

@@ -326,8 +326,9 @@ ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
         if (record == NULL) {
             return -1;
         }
-        PyObject *found = value_at(s, word, ix, &combined);
         CT_POINT(value_load);
+        PyObject *found = value_at(s, word, ix, &combined);
+        CT_POINT(value_keep);
         Py_XINCREF(found);
         ct_unpin(record);
         if (CT_LIKELY(!combined)) {

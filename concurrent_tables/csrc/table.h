@@ -136,8 +136,9 @@ ct_get(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
     ct_keys *keys = ct_table_keys(t); /* pairs with the release in ct_publish_block */
     Py_ssize_t ix = ct_probe(keys, key, hash);
     if (CT_LIKELY(ix >= 0)) {
-        PyObject *found = ct_entry_value(keys, ix); /* the hit linearizes here */
         CT_POINT(value_load);
+        PyObject *found = ct_entry_value(keys, ix); /* the hit linearizes here */
+        CT_POINT(value_keep);
         Py_XINCREF(found); /* pinned: the table's reference lives on (I10) */
         ct_unpin(self);
         *value = found;
