@@ -249,8 +249,9 @@ class ShardedDict(MappingAPI):
             tables = None
         else:
             tables = [shard.snapshot() for shard in self._shards]
-        again = [shard._started for shard in self._shards]
-        if versions != again or self._overlaid():
+        # The overlay first: a batch that has changed one shard, but not all, is overlaid still; one
+        # that changes a shard after this look raises its `_started`.
+        if self._overlaid() or versions != [shard._started for shard in self._shards]:
             return None
         return True if tables is None else (versions, tables)
 

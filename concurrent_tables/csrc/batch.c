@@ -235,23 +235,34 @@ apply(ct_table *t, ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_i
     ct_pending_drop(pending, before);
 }
 
+/* All memory that the located plan needs.  CT_DONE or CT_NO_MEMORY; *fresh is NULL when nothing changes. */
 static int
-change_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
+reserve_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys **fresh)
 {
+    *fresh = NULL;
     if (plan->changes == 0) {
         return CT_DONE;
     }
     if (plan->changes > 1) {
-        ct_quiesce_held(t); /* the copy below is of values that hold still */
+        ct_quiesce_held(t); /* the copy is made of values that hold still */
     }
-    ct_keys *old = ct_load_relaxed(&t->keys), *fresh = block_for(t, plan);
-    if (fresh == NULL || ct_pending_reserve(pending, 2 * plan->changes + 2) < 0
+    *fresh = block_for(t, plan);
+    if (*fresh == NULL || ct_pending_reserve(pending, 2 * plan->changes + 2) < 0
         || ct_event_reserve_many_held(t, pending, plan->changes) < 0) {
-        if (fresh != NULL) {
-            ct_keys_release(fresh);
+        if (*fresh != NULL) {
+            ct_keys_release(*fresh);
+            *fresh = NULL;
         }
         return CT_NO_MEMORY;
     }
+    return CT_DONE;
+}
+
+/* Make the changes of the plan, for which everything was reserved. */
+static void
+commit_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys *fresh)
+{
+    ct_keys *old = ct_load_relaxed(&t->keys);
     ct_prepare_block_held(t, fresh);
     for (Py_ssize_t i = 0; i < plan->count; i++) {
         apply(t, pending, old, fresh, &plan->items[i]);
@@ -265,12 +276,11 @@ change_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
         ct_bump_release(&t->keys_version);
     }
     ct_commit_held(t, pending, plan->adds + plan->removes > 0);
-    return CT_DONE;
 }
 
-/* Commit the plan at once; the caller finishes `pending`.  0 or -1. */
+/* Look the plan up and reserve its memory; commit it at once, or leave the block in *kept.  0 or -1. */
 static int
-change_all_pending(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
+run_plan(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys **kept)
 {
     ct_section section;
     ct_item *unresolved;
@@ -279,14 +289,21 @@ change_all_pending(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
         return -1;
     }
     do {
+        ct_keys *fresh = NULL;
         if (ct_write_lock(t, &section) < 0) {
             return -1;
         }
         unresolved = locate_all_held(t, plan);
         if (unresolved == NULL) {
-            status = change_all_held(t, plan, pending);
+            status = reserve_all_held(t, plan, pending, &fresh);
+        }
+        if (fresh != NULL && kept == NULL) {
+            commit_all_held(t, plan, pending, fresh);
         }
         ct_unlock(&section);
+        if (kept != NULL) {
+            *kept = fresh;
+        }
         if (unresolved != NULL && resolve_from(t, plan, unresolved) < 0) {
             return -1;
         }
@@ -297,28 +314,106 @@ change_all_pending(ct_table *t, ct_batch_plan *plan, ct_pending *pending)
     return status == CT_DONE ? 0 : -1;
 }
 
-/* The same, finished. */
 static int
 change_all(ct_table *t, ct_batch_plan *plan)
 {
     ct_pending pending;
     ct_pending_init(&pending, t);
-    int status = change_all_pending(t, plan, &pending);
+    int status = run_plan(t, plan, &pending, NULL);
     ct_pending_finish(&pending);
     return status;
 }
 
-int
-ct_batch_pending(ct_table *t, PyObject *changes, int with_values, ct_pending *pending)
-{
+/* -- parts of a larger batch -------------------------------------------------------------------- */
+
+struct ct_batch_part {
+    ct_table *t;
     ct_batch_plan plan;
-    int status = plan_init(&plan, changes, with_values);
-    status = status < 0 ? -1 : change_all_pending(t, &plan, pending);
-    if (status == 0 && !with_values) {
-        status = keep_found(&plan, changes);
+    ct_pending pending;
+    ct_keys *old, *fresh; /* fresh: reserved, NULL when nothing changes; old: what it is to replace */
+    Py_ssize_t adds, removes, changes; /* what was reserved for */
+};
+
+ct_batch_part *
+ct_batch_part_new(ct_table *t, PyObject *changes, int with_values)
+{
+    ct_batch_part *part = PyMem_Calloc(1, sizeof(*part));
+    if (part == NULL) {
+        PyErr_NoMemory();
+        return NULL;
     }
-    plan_clear(&plan);
+    part->t = t;
+    ct_pending_init(&part->pending, t);
+    if (plan_init(&part->plan, changes, with_values) < 0) {
+        ct_batch_part_free(part);
+        return NULL;
+    }
+    return part;
+}
+
+static void
+give_back(ct_batch_part *part)
+{
+    if (part->fresh != NULL) {
+        ct_keys_release(part->fresh); /* nobody saw it, and it has no references yet */
+        part->fresh = NULL;
+    }
+    PyMem_Free(part->pending.more);
+    part->pending.more = NULL;
+}
+
+int
+ct_batch_part_prepare(ct_batch_part *part)
+{
+    give_back(part);
+    int status = run_plan(part->t, &part->plan, &part->pending, &part->fresh);
+    part->old = ct_load_relaxed(&part->t->keys); /* the caller holds the table's gate */
+    part->adds = part->plan.adds;
+    part->removes = part->plan.removes;
+    part->changes = part->plan.changes;
     return status;
+}
+
+int
+ct_batch_part_holds(ct_batch_part *part)
+{
+    ct_section section;
+    ct_batch_plan *plan = &part->plan;
+    ct_lock(part->t, &section);
+    int holds = locate_all_held(part->t, plan) == NULL
+                && ct_load_relaxed(&part->t->keys) == part->old && plan->adds == part->adds
+                && plan->removes == part->removes && plan->changes == part->changes;
+    ct_unlock(&section);
+    return holds;
+}
+
+void
+ct_batch_part_commit(ct_batch_part *part)
+{
+    ct_section section;
+    if (part->fresh != NULL) {
+        ct_lock(part->t, &section);
+        commit_all_held(part->t, &part->plan, &part->pending, part->fresh);
+        part->fresh = NULL;
+        ct_unlock(&section);
+    }
+}
+
+int
+ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted)
+{
+    return keep_found(&part->plan, wanted);
+}
+
+void
+ct_batch_part_free(ct_batch_part *part)
+{
+    if (part->fresh != NULL) {
+        give_back(part);
+    }
+    ct_pending_finish(&part->pending);
+    plan_clear(&part->plan);
+    PyMem_Free(part);
 }
 
 static int

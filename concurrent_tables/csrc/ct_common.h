@@ -94,6 +94,7 @@ typedef struct ct_state {
     PyObject *layout_type;      /* inspection.Layout */
     PyObject *str_keys, *str_missing_dunder, *str_deliver;
     PyObject *debug_register; /* debug mode: called with every new table; else NULL */
+    unsigned long forks; /* how often this process became a forked child */
     int defer_refcount; /* tables give up immediate refcounting when they become shared */
 } ct_state;
 

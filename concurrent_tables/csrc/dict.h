@@ -25,9 +25,17 @@ PyObject *ct_pop_many(PyObject *self, PyObject *keys);
  * only means that it has to be asked for again.  0 or -1. */
 int ct_update_many_of(PyObject *owner, PyObject *changes, ct_table *(*table_of)(PyObject *owner),
                       int (*again)(PyObject *owner));
-/* One part of a larger batch: store the pairs of a private dict, or (without values) remove its keys and
- * turn it into what was removed.  The caller finishes `pending` when all parts are done.  0 or -1. */
-int ct_batch_pending(ct_table *t, PyObject *changes, int with_values, ct_pending *pending);
+/* One part of a batch over several tables that the caller holds (exclusive.h).  `changes`: a private dict,
+ * whose keys are removed when there are no values.  Preparing runs the comparisons and reserves all memory;
+ * committing what still holds neither fails nor runs user code. */
+typedef struct ct_batch_part ct_batch_part;
+ct_batch_part *ct_batch_part_new(ct_table *t, PyObject *changes, int with_values); /* or NULL */
+int ct_batch_part_prepare(ct_batch_part *part);  /* 0 or -1 */
+int ct_batch_part_holds(ct_batch_part *part);    /* else prepare again: this thread changed the table */
+void ct_batch_part_commit(ct_batch_part *part);
+/* Of a dict with these keys among others: keep those that were removed, with their values.  0 or -1. */
+int ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted);
+void ct_batch_part_free(ct_batch_part *part);    /* finishes: finalizers and watchers run */
 
 PyObject *ct_guard_new(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 int ct_guard_type_init(PyObject *module, ct_state *st);

@@ -8,6 +8,8 @@
  */
 #include "exclusive.h"
 
+enum { CT_RELEASE_TRIES = 1000 };
+
 /* 1 when the gate belongs to a thread that stayed behind in the parent of a fork. */
 static int
 gate_is_void(PyObject *gate)
@@ -104,11 +106,30 @@ left_by_stranger(void)
                     "exclusive: left by another thread than the one that entered");
 }
 
+/* Wake the waiters.  A call may lack memory for a moment; they would wait for ever. */
+static void
+release_waiters(PyObject *gate)
+{
+    PyObject *type, *value, *tb, *result = NULL;
+    PyErr_Fetch(&type, &value, &tb);
+    for (int tries = 0; result == NULL && tries < CT_RELEASE_TRIES; tries++) {
+        PyErr_Clear();
+        PyObject *released = PyObject_GetAttrString(gate, "released");
+        result = released == NULL ? NULL : PyObject_CallMethod(released, "set", NULL);
+        Py_XDECREF(released);
+    }
+    if (result == NULL) {
+        PyErr_WriteUnraisable(gate);
+    }
+    Py_XDECREF(result);
+    PyErr_Restore(type, value, tb);
+}
+
 int
 ct_gate_leave(ct_table *t)
 {
     ct_section section;
-    PyObject *gate = NULL, *type, *value, *tb;
+    PyObject *gate = NULL;
     ct_lock(t, &section);
     int mine = t->gate != NULL && t->gate_owner == PyThread_get_thread_ident();
     if (mine && --t->gate_depth == 0) {
@@ -125,16 +146,8 @@ ct_gate_leave(ct_table *t)
         return -1;
     }
     if (gate != NULL) {
-        PyErr_Fetch(&type, &value, &tb);
-        PyObject *released = PyObject_GetAttrString(gate, "released");
-        PyObject *result = released ? PyObject_CallMethod(released, "set", NULL) : NULL;
-        if (result == NULL) {
-            PyErr_WriteUnraisable(gate);
-        }
-        Py_XDECREF(result);
-        Py_XDECREF(released);
+        release_waiters(gate);
         Py_DECREF(gate);
-        PyErr_Restore(type, value, tb);
     }
     return 0;
 }

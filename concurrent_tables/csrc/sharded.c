@@ -5,11 +5,12 @@
  * - A snapshot is a double collect.  Each shard caches its snapshot until its next write, so "the shards
  *   still have these very snapshots" means that all of them were current at one moment: the one between
  *   the two looks.  When writers interfere again and again, the shards are held.
- * - A batch (update_many, pop_many, clear) holds its shards against writers, publishes an overlay that
- *   answers for its keys (that is its linearization point), commits the shards one after the other, and
- *   takes the overlay away.  A reader looks at the overlay first.  If it finds one, it answers as after
- *   the batch; if it found none and then a shard that the batch has or has not reached, both answers
- *   are of a moment within the read.
+ * - A batch (update_many, pop_many, clear) holds the shards against writers, runs all comparisons and
+ *   reserves all memory, publishes an overlay that answers for its keys (that is its linearization point),
+ *   commits the shards one after the other, and takes the overlay away.  Nothing can fail, and no user
+ *   code runs, while there is an overlay.  A reader looks at the overlay first.  If it finds one, it answers
+ *   as after the batch; if it found none and then a shard that the batch has or has not reached, both
+ *   answers are of a moment within the read.
  * - Watching makes all shards share one WatchState and log, so that events have one order.
  */
 #include "sharded.h"
@@ -89,30 +90,55 @@ publish(ct_sharded *s, _Atomic(PyObject *) *place, PyObject *object) /* steals *
     }
 }
 
+/* The overlay of a batch that is being committed, as a new reference, or NULL.  That of a thread which stayed
+ * behind in the parent of a fork is taken away: nobody else would. */
+static PyObject *
+present_overlay(ct_sharded *s)
+{
+    PyObject *overlay = published(&s->overlay);
+    if (overlay != NULL
+        && PyLong_AsUnsignedLong(PyTuple_GET_ITEM(overlay, 2)) != s->st->forks) {
+        PyObject *expected = overlay;
+        if (ct_cas_seq_cst(&s->overlay, &expected, NULL)) {
+            ct_drop(s->st, overlay, 1); /* the table's reference */
+        }
+        Py_CLEAR(overlay);
+    }
+    return overlay;
+}
+
+int
+ct_sharded_is_covered(ct_sharded *s)
+{
+    if (CT_LIKELY(ct_load_acquire(&s->overlay) == NULL)) {
+        return 0;
+    }
+    PyObject *overlay = present_overlay(s);
+    Py_XDECREF(overlay);
+    return overlay != NULL;
+}
+
 /* Look in an overlay: 1 with *value (NULL: removed) when it decides, 0, -1. */
 static int
 look_in(PyObject *overlay, PyObject *missing, PyObject *key, Py_hash_t hash, PyObject **value)
 {
-    while (overlay != Py_None) {
-        ct_frozen *changes = CT_FROZEN_DICT(PyTuple_GET_ITEM(overlay, 0));
-        Py_ssize_t ix = ct_frozen_find(changes, key, hash);
-        if (ix == CT_ERROR) {
-            return -1;
-        }
-        if (ix >= 0 || PyTuple_GET_ITEM(overlay, 1) == Py_True) {
-            PyObject *found = ix >= 0 ? ct_entry_value(changes->keys, ix) : missing;
-            *value = found == missing ? NULL : Py_NewRef(found);
-            return 1;
-        }
-        overlay = PyTuple_GET_ITEM(overlay, 2);
+    ct_frozen *changes = CT_FROZEN_DICT(PyTuple_GET_ITEM(overlay, 0));
+    Py_ssize_t ix = ct_frozen_find(changes, key, hash);
+    if (ix == CT_ERROR) {
+        return -1;
     }
-    return 0;
+    if (ix < 0 && PyTuple_GET_ITEM(overlay, 1) != Py_True) {
+        return 0;
+    }
+    PyObject *found = ix >= 0 ? ct_entry_value(changes->keys, ix) : missing;
+    *value = found == missing ? NULL : Py_NewRef(found);
+    return 1;
 }
 
 CT_NOINLINE int
 ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value)
 {
-    PyObject *overlay = published(&s->overlay);
+    PyObject *overlay = present_overlay(s);
     if (overlay == NULL) {
         return PyErr_Occurred() ? -1 : ct_get(ct_shard_of(s, hash), key, hash, value);
     }
@@ -134,49 +160,57 @@ ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
     return ct_get(ct_shard_of(s, hash), key, hash, value);
 }
 
-/* Gates held: put `changes` (a FrozenDict, stolen) over the shards; the overlay below it is in it. */
-static int
-cover(ct_sharded *s, PyObject *changes, PyObject *everything)
+/* An overlay to be published: (changes, everything, how often this process is a forked child).  Steals
+ * `changes`; NULL with an error. */
+static PyObject *
+overlay_new(ct_sharded *s, PyObject *changes, PyObject *everything)
 {
-    PyObject *outer = ct_load_acquire(&s->overlay); /* ours: the gates are held */
-    PyObject *overlay =
-        changes == NULL ? NULL : PyTuple_Pack(3, changes, everything, outer ? outer : Py_None);
+    PyObject *forks = changes == NULL ? NULL : PyLong_FromUnsignedLong(s->st->forks);
+    PyObject *overlay = forks == NULL ? NULL : PyTuple_Pack(3, changes, everything, forks);
+    Py_XDECREF(forks);
     Py_XDECREF(changes);
-    if (overlay == NULL) {
-        return -1;
-    }
+    return overlay;
+}
+
+/* Gates held, so there is one at most; steals. */
+static void
+cover(ct_sharded *s, PyObject *overlay)
+{
     CT_POINT(overlay_publish);
     publish(s, &s->overlay, overlay);
-    return 0;
 }
 
 static void
 uncover(ct_sharded *s)
 {
-    PyObject *outer = PyTuple_GET_ITEM(ct_load_acquire(&s->overlay), 2);
-    CT_POINT(overlay_drop);
-    publish(s, &s->overlay, outer == Py_None ? NULL : Py_NewRef(outer));
+    CT_POINT(overlay_remove);
+    publish(s, &s->overlay, NULL);
 }
 
 /* -- snapshots ---------------------------------------------------------------------------------- */
 
-/* Whether the shards have the snapshots of tuple `parts` (from its item 1 on) at this moment. */
+/* Whether the shards have the snapshots of tuple `parts` (from its item 1 on) at one moment: that of the look
+ * at the overlay.  In two cases: a batch that has changed one of these shards, but not all, is still covered
+ * then; one that changes a shard later makes the look at that shard fail. */
 static int
 is_current(ct_sharded *s, PyObject *parts)
 {
+    if (ct_sharded_is_covered(s)) {
+        return 0;
+    }
     for (Py_ssize_t i = 0; i < s->count; i++) {
         if (ct_load_acquire(&s->shards[i]->snapshot) != PyTuple_GET_ITEM(parts, i + 1)) {
             return 0;
         }
     }
-    return ct_load_acquire(&s->overlay) == NULL;
+    return 1;
 }
 
 /* (None, snapshot of shard 0, ...) of one moment; NULL when writers interfered, or with an error. */
 static PyObject *
 collect(ct_sharded *s)
 {
-    PyObject *parts = ct_load_acquire(&s->overlay) == NULL ? PyTuple_New(s->count + 1) : NULL;
+    PyObject *parts = PyTuple_New(s->count + 1);
     if (parts == NULL) {
         return NULL;
     }
@@ -189,6 +223,7 @@ collect(ct_sharded *s)
         }
         PyTuple_SET_ITEM(parts, i + 1, part);
     }
+    CT_POINT(shards_collected);
     if (!is_current(s, parts)) {
         Py_CLEAR(parts);
     }
@@ -198,27 +233,17 @@ collect(ct_sharded *s)
 static PyObject *
 collect_certainly(ct_sharded *s)
 {
-    for (int i = 0; i < CT_COLLECT_TRIES; i++) {
-        PyObject *parts = collect(s);
-        if (parts != NULL || PyErr_Occurred()) {
-            return parts;
-        }
-    }
-    if (ct_sharded_hold(s) < 0) {
-        return NULL;
-    }
     PyObject *parts = NULL;
+    for (int i = 0; i < CT_COLLECT_TRIES && parts == NULL && !PyErr_Occurred(); i++) {
+        parts = collect(s);
+    }
+    if (parts != NULL || PyErr_Occurred() || ct_sharded_hold(s) < 0) {
+        return parts;
+    }
     while (parts == NULL && !PyErr_Occurred()) { /* a finalizer of ours may still write */
         parts = collect(s);
-        if (parts == NULL && ct_load_acquire(&s->overlay) != NULL) {
-            break;
-        }
     }
     ct_sharded_release(s);
-    if (parts == NULL && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "ShardedDict: a snapshot inside a batch of the same thread; take it before");
-    }
     return parts;
 }
 
@@ -292,6 +317,32 @@ ct_sharded_snapshot(PyObject *self)
 
 /* -- batches ------------------------------------------------------------------------------------ */
 
+static void
+groups_free(ct_sharded *s, PyObject **groups)
+{
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        Py_XDECREF(groups[i]);
+    }
+    PyMem_Free(groups);
+}
+
+/* -1 with TableMutationError. */
+static int
+endless(ct_sharded *s, const char *what)
+{
+    PyObject *error = PyObject_GetAttrString(s->st->errors, "TableMutationError");
+    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(s), "__name__");
+    if (error != NULL && name != NULL) {
+        PyErr_Format(error,
+                     "%U: %s cannot end, because a comparison of its keys changes the table every time it "
+                     "runs; make it free of such side effects",
+                     name, what);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(name);
+    return -1;
+}
+
 /* The changes of each shard (NULL: none) as an array of dicts; `groups` counts them. */
 static PyObject **
 group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups)
@@ -304,214 +355,266 @@ group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups)
     }
     while (parts != NULL && PyDict_Next(changes, &at, &key, &value)) {
         Py_hash_t hash = ct_hash(key);
-        Py_ssize_t i = 0;
-        while (hash != -1 && s->shards[i] != ct_shard_of(s, hash)) {
-            i++;
-        }
+        size_t i = hash == -1 ? 0 : ct_shard_index(s, hash);
         if (hash != -1 && parts[i] == NULL) {
             parts[i] = PyDict_New();
             ++*groups;
         }
         if (hash == -1 || parts[i] == NULL || PyDict_SetItem(parts[i], key, value) < 0) {
-            for (Py_ssize_t j = 0; j < s->count; j++) {
-                Py_XDECREF(parts[j]);
-            }
-            PyMem_Free(parts);
+            groups_free(s, parts);
             return NULL;
         }
     }
     return parts;
 }
 
+/* Gates held, so only comparisons of this thread change the shards: run them all, reserve the memory, and
+ * see that no comparison of a later part spoilt an earlier one.  0 or -1. */
 static int
-merge(PyObject *result, PyObject *more) /* steals more */
+prepare_parts(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count)
 {
-    int status = more == NULL ? -1 : PyDict_Update(result, more);
-    Py_XDECREF(more);
-    return status;
-}
-
-/* Gates held: commit all parts under an overlay. */
-static int
-commit_parts(ct_sharded *s, PyObject **parts, PyObject *frozen, int with_values,
-             ct_pending *pendings, PyObject *removed)
-{
-    int status = 0;
-    for (Py_ssize_t i = 0; status == 0 && i < s->count; i++) {
-        if (parts[i] != NULL) { /* a comparison that raises does so here */
-            PyObject *present = ct_get_many((PyObject *)s->shards[i], parts[i]);
-            status = present == NULL ? -1 : 0;
-            Py_XDECREF(present);
-        }
-    }
-    if (status < 0 || cover(s, Py_NewRef(frozen), Py_False) < 0) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; status == 0 && i < s->count; i++) {
-        if (parts[i] != NULL) {
-            status = ct_batch_pending(s->shards[i], parts[i], with_values, &pendings[i]);
-            if (status == 0 && !with_values) {
-                status = PyDict_Update(removed, parts[i]);
+    for (int tries = 0; tries <= CT_MAX_OWN_RESTARTS; tries++) {
+        int good = 1;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (ct_batch_part_prepare(parts[i]) < 0) {
+                return -1;
             }
         }
+        for (Py_ssize_t i = 0; good && i < count; i++) {
+            good = ct_batch_part_holds(parts[i]);
+        }
+        if (good) {
+            return 0;
+        }
     }
-    uncover(s);
-    return status;
+    return endless(s, "a batch");
 }
 
 static int
-commit_over_shards(ct_sharded *s, PyObject **parts, PyObject *changes, int with_values,
-                   PyObject *removed)
+commit_over_shards(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count, PyObject *changes)
 {
-    ct_pending *pendings = PyMem_Calloc((size_t)s->count, sizeof(ct_pending));
     PyObject *frozen = ct_frozen_from(s->st, s->st->frozen_dict_type, changes, NULL);
-    int status = -1;
-    if (pendings == NULL) {
+    PyObject *overlay = overlay_new(s, frozen, Py_False);
+    if (overlay == NULL || ct_sharded_hold(s) < 0) {
+        Py_XDECREF(overlay);
+        return -1;
+    }
+    int status = prepare_parts(s, parts, count);
+    if (status == 0) {
+        cover(s, overlay);
+        for (Py_ssize_t i = 0; i < count; i++) {
+            ct_batch_part_commit(parts[i]);
+        }
+        uncover(s);
+    }
+    else {
+        Py_DECREF(overlay);
+    }
+    ct_sharded_release(s);
+    return status;
+}
+
+/* Several shards.  `changes` becomes what was removed when there are no values.  0 or -1. */
+static int
+batch_over_shards(ct_sharded *s, PyObject **groups, Py_ssize_t wanted, PyObject *changes,
+                  int with_values)
+{
+    ct_batch_part **parts = PyMem_Calloc((size_t)wanted, sizeof(*parts));
+    Py_ssize_t count = 0;
+    int status = parts == NULL ? -1 : 0;
+    if (parts == NULL) {
         PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; pendings != NULL && i < s->count; i++) {
-        ct_pending_init(&pendings[i], s->shards[i]);
+    for (Py_ssize_t i = 0; status == 0 && i < s->count; i++) {
+        if (groups[i] != NULL) {
+            parts[count] = ct_batch_part_new(s->shards[i], groups[i], with_values);
+            status = parts[count] == NULL ? -1 : 0;
+            count += status == 0;
+        }
     }
-    if (pendings != NULL && frozen != NULL && ct_sharded_hold(s) == 0) { /* there is one overlay */
-        status = commit_parts(s, parts, frozen, with_values, pendings, removed);
-        ct_sharded_release(s);
+    status = status < 0 ? -1 : commit_over_shards(s, parts, count, changes);
+    for (Py_ssize_t i = 0; status == 0 && !with_values && i < count; i++) {
+        status = ct_batch_part_keep_removed(parts[i], changes);
     }
     PyObject *type, *value, *tb;
     PyErr_Fetch(&type, &value, &tb);
-    for (Py_ssize_t i = 0; pendings != NULL && i < s->count; i++) {
-        ct_pending_finish(&pendings[i]);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        ct_batch_part_free(parts[i]);
     }
     PyErr_Restore(type, value, tb);
-    PyMem_Free(pendings);
-    Py_XDECREF(frozen);
+    PyMem_Free(parts);
     return status;
 }
 
 PyObject *
 ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values)
 {
-    Py_ssize_t groups;
-    PyObject **parts = group(s, changes, &groups), *removed = parts == NULL ? NULL : PyDict_New();
-    int status = removed == NULL ? -1 : 0;
-    if (status == 0 && groups == 1) { /* one shard publishes its part in one step anyway */
-        Py_ssize_t i = 0;
-        while (parts[i] == NULL) {
-            i++;
+    Py_ssize_t count;
+    PyObject **groups = group(s, changes, &count), *result = NULL;
+    if (groups == NULL) {
+        return NULL;
+    }
+    if (count > 1) {
+        int status = batch_over_shards(s, groups, count, changes, with_values);
+        result = status < 0 ? NULL : Py_NewRef(changes);
+    }
+    else if (count == 0) {
+        result = Py_NewRef(changes);
+    }
+    for (Py_ssize_t i = 0; count == 1 && i < s->count; i++) {
+        if (groups[i] != NULL) { /* one shard publishes its part in one step anyway */
+            PyObject *shard = (PyObject *)s->shards[i];
+            result = with_values ? ct_update_many(shard, groups[i]) : ct_pop_many(shard, groups[i]);
         }
-        PyObject *shard = (PyObject *)s->shards[i];
-        PyObject *result = with_values ? ct_update_many(shard, parts[i]) : ct_pop_many(shard, parts[i]);
-        status = result == NULL ? -1 : with_values ? 0 : PyDict_Update(removed, result);
-        Py_XDECREF(result);
     }
-    else if (status == 0 && groups > 1) {
-        status = commit_over_shards(s, parts, changes, with_values, removed);
-    }
-    for (Py_ssize_t i = 0; parts != NULL && i < s->count; i++) {
-        Py_XDECREF(parts[i]);
-    }
-    PyMem_Free(parts);
+    groups_free(s, groups);
     ct_sharded_wrote(s);
-    if (status < 0) {
-        Py_CLEAR(removed);
+    return result;
+}
+
+/* -- several keys of one moment ----------------------------------------------------------------- */
+
+/* The versions of the shards that have a group; from here on every write there raises them. */
+static void
+look_at_versions(ct_sharded *s, PyObject **groups, uint64_t *versions)
+{
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        if (groups[i] != NULL) {
+            ct_section section;
+            ct_lock(s->shards[i], &section); /* no commit is half done here */
+            ct_quiesce_held(s->shards[i]);
+            versions[i] = ct_load_relaxed(&s->shards[i]->version);
+            ct_unlock(&section);
+        }
     }
-    return removed;
+}
+
+/* A double collect, as for snapshots, over the shards that have a group: a dict; NULL when writers
+ * interfered, or with an error.  `versions`: room for two numbers a shard. */
+static PyObject *
+collect_keys(ct_sharded *s, PyObject **groups, uint64_t *versions)
+{
+    PyObject *result = PyDict_New();
+    memset(versions, 0, 2 * (size_t)s->count * sizeof(*versions));
+    look_at_versions(s, groups, versions);
+    for (Py_ssize_t i = 0; result != NULL && i < s->count; i++) {
+        PyObject *some = groups[i] == NULL ? NULL : ct_get_many((PyObject *)s->shards[i], groups[i]);
+        if (groups[i] != NULL && (some == NULL || PyDict_Update(result, some) < 0)) {
+            Py_CLEAR(result);
+        }
+        Py_XDECREF(some);
+    }
+    if (result != NULL) {
+        int covered = ct_sharded_is_covered(s); /* see is_current */
+        look_at_versions(s, groups, versions + s->count);
+        if (covered
+            || memcmp(versions, versions + s->count, (size_t)s->count * sizeof(*versions)) != 0) {
+            Py_CLEAR(result);
+        }
+    }
+    return result;
+}
+
+static PyObject *
+collect_keys_certainly(ct_sharded *s, PyObject **groups)
+{
+    uint64_t *versions = PyMem_New(uint64_t, 2 * s->count);
+    PyObject *result = NULL;
+    if (versions == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (int i = 0; i < CT_COLLECT_TRIES && result == NULL && !PyErr_Occurred(); i++) {
+        result = collect_keys(s, groups, versions);
+    }
+    if (result == NULL && !PyErr_Occurred() && ct_sharded_hold(s) == 0) {
+        for (int i = 0; i <= CT_MAX_OWN_RESTARTS && result == NULL && !PyErr_Occurred(); i++) {
+            result = collect_keys(s, groups, versions); /* a comparison of ours may still write */
+        }
+        if (result == NULL && !PyErr_Occurred()) {
+            endless(s, "get_many()");
+        }
+        ct_sharded_release(s);
+    }
+    PyMem_Free(versions);
+    return result;
 }
 
 PyObject *
 ct_sharded_get_many(PyObject *self, PyObject *keys)
 {
     ct_sharded *s = CT_SHARDED(self);
-    Py_ssize_t groups;
+    Py_ssize_t count;
     PyObject *wanted = PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
-    PyObject **parts = wanted == NULL ? NULL : group(s, wanted, &groups), *result = NULL;
-    if (parts != NULL && groups <= 1 && ct_load_acquire(&s->overlay) == NULL) {
+    PyObject **groups = wanted == NULL ? NULL : group(s, wanted, &count), *result = NULL;
+    if (groups != NULL) {
         for (Py_ssize_t i = 0; i < s->count; i++) {
-            if (parts[i] != NULL) {
-                result = ct_get_many((PyObject *)s->shards[i], parts[i]);
+            if (groups[i] != NULL && ct_touch(s->shards[i]) < 0) {
+                count = -1;
             }
         }
-        result = groups == 0 ? PyDict_New() : result;
+        result = count < 0 ? NULL : collect_keys_certainly(s, groups);
+        groups_free(s, groups);
     }
-    else if (parts != NULL) {
-        PyObject *moment = collect_certainly(s);
-        result = moment == NULL ? NULL : PyDict_New();
-        for (Py_ssize_t i = 0; result != NULL && i < s->count; i++) {
-            PyObject *some = parts[i] == NULL ? NULL
-                                              : PyObject_CallMethod(PyTuple_GET_ITEM(moment, i + 1),
-                                                                    "get_many", "(O)", parts[i]);
-            if (parts[i] != NULL && merge(result, some) < 0) {
-                Py_CLEAR(result);
-            }
-        }
-        Py_XDECREF(moment);
-    }
-    for (Py_ssize_t i = 0; parts != NULL && i < s->count; i++) {
-        Py_XDECREF(parts[i]);
-    }
-    PyMem_Free(parts);
     Py_XDECREF(wanted);
     return result;
 }
 
 /* -- clear -------------------------------------------------------------------------------------- */
 
-/* Empty one shard; the last one records the event for the whole. */
-static int
+/* Empty one shard; the last one records the event for the whole, for which there is room. */
+static void
 clear_shard(ct_table *t, ct_pending *pending, int last)
 {
     ct_section section;
-    if (ct_touch(t) < 0 || ct_write_lock(t, &section) < 0) {
-        return -1;
+    ct_lock(t, &section);
+    ct_forget_snapshot_held(t, pending);
+    ct_exchange_block_held(t, pending, ct_empty_keys, 0);
+    if (last) {
+        ct_event_held(t, pending, CT_KIND_CLEARED, NULL, NULL, NULL);
     }
-    int status = last ? ct_event_reserve_held(t, pending) : 0;
-    if (status == 0) {
-        ct_forget_snapshot_held(t, pending);
-        ct_exchange_block_held(t, pending, ct_empty_keys, 0);
-        if (last) {
-            ct_event_held(t, pending, CT_KIND_CLEARED, NULL, NULL, NULL);
-        }
-        else {
-            ct_event_skip_held(t);
-        }
-        ct_commit_held(t, pending, 1);
+    else {
+        ct_event_skip_held(t);
     }
+    ct_commit_held(t, pending, 1);
     ct_unlock(&section);
-    if (status < 0) {
-        PyErr_NoMemory();
-    }
-    return status;
 }
 
 static int
-clear_held(ct_sharded *s, ct_pending *pendings)
+clear_held(ct_sharded *s, ct_pending *pendings, PyObject *overlay)
 {
     Py_ssize_t last = s->count - 1;
-    int status = 0;
     while (last >= 0 && ct_used(s->shards[last]) == 0) {
         last--;
     }
     if (last < 0) {
+        Py_DECREF(overlay);
         return 0;
     }
-    if (cover(s, (PyObject *)ct_frozen_alloc(s->st, s->st->frozen_dict_type), Py_True) < 0) {
+    if (ct_event_reserve_held(s->shards[last], &pendings[last]) < 0) { /* no watcher comes or goes */
+        Py_DECREF(overlay);
+        PyErr_NoMemory();
         return -1;
     }
-    for (Py_ssize_t i = 0; status == 0 && i <= last; i++) {
+    cover(s, overlay);
+    for (Py_ssize_t i = 0; i <= last; i++) {
         if (ct_used(s->shards[i]) != 0) {
-            status = clear_shard(s->shards[i], &pendings[i], i == last);
+            clear_shard(s->shards[i], &pendings[i], i == last);
         }
     }
     uncover(s);
-    return status;
+    return 0;
 }
 
 int
 ct_sharded_clear(ct_sharded *s)
 {
     ct_pending *pendings = PyMem_Calloc((size_t)s->count, sizeof(ct_pending));
-    PyObject *type, *value, *tb;
+    PyObject *nothing = (PyObject *)ct_frozen_alloc(s->st, s->st->frozen_dict_type);
+    PyObject *overlay = overlay_new(s, nothing, Py_True), *type, *value, *tb;
     int status = -1;
-    if (pendings == NULL) {
+    if (pendings == NULL || overlay == NULL) {
+        PyMem_Free(pendings);
+        Py_XDECREF(overlay);
         PyErr_NoMemory();
         return -1;
     }
@@ -519,8 +622,11 @@ ct_sharded_clear(ct_sharded *s)
         ct_pending_init(&pendings[i], s->shards[i]);
     }
     if (ct_sharded_hold(s) == 0) {
-        status = clear_held(s, pendings);
+        status = clear_held(s, pendings, overlay);
         ct_sharded_release(s);
+    }
+    else {
+        Py_DECREF(overlay);
     }
     PyErr_Fetch(&type, &value, &tb);
     for (Py_ssize_t i = 0; i < s->count; i++) {

@@ -13,7 +13,7 @@ typedef struct {
     ct_table **shards;             /* `count` of them, then the same in address order */
     Py_ssize_t count;
     int shift;                     /* 64 - log2(count) */
-    _Atomic(PyObject *) overlay;   /* (FrozenDict, everything, outer or None), or NULL */
+    _Atomic(PyObject *) overlay;   /* of the batch being committed, or NULL */
     _Atomic(PyObject *) snapshot;  /* (whole, snapshot of shard 0, ...), or NULL */
     PyObject *watch;               /* the WatchState of all shards, or NULL; gates held */
 } ct_sharded;
@@ -22,11 +22,17 @@ typedef struct {
 
 /* The shard of a hash: the high bits after scrambling (Fibonacci hashing, Knuth vol. 3, 6.4), since the
  * low ones choose the slot inside the shard. */
+CT_INLINE size_t
+ct_shard_index(ct_sharded *s, Py_hash_t hash)
+{
+    uint64_t scrambled = (uint64_t)hash * UINT64_C(0x9E3779B97F4A7C15);
+    return scrambled >> 1 >> (s->shift - 1); /* in two steps: shift may be 64 */
+}
+
 CT_INLINE ct_table *
 ct_shard_of(ct_sharded *s, Py_hash_t hash)
 {
-    uint64_t scrambled = (uint64_t)hash * UINT64_C(0x9E3779B97F4A7C15);
-    return s->shards[scrambled >> 1 >> (s->shift - 1)]; /* in two steps: shift may be 64 */
+    return s->shards[ct_shard_index(s, hash)];
 }
 
 int ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value);
@@ -50,7 +56,9 @@ uint64_t ct_sharded_version(ct_sharded *s);
 PyObject *ct_sharded_snapshot(PyObject *self);
 PyObject *ct_sharded_get_many(PyObject *self, PyObject *keys);
 int ct_sharded_clear(ct_sharded *s);
-/* A private dict of changes, with values or of keys to remove; a dict of what was removed. */
+int ct_sharded_is_covered(ct_sharded *s); /* whether a batch is being committed */
+/* A private dict of changes, with values (the result has no meaning), or of keys to remove (it becomes what
+ * was removed).  New reference. */
 PyObject *ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values);
 int ct_sharded_type_init(PyObject *module, ct_state *st);
 

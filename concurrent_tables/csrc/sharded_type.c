@@ -80,7 +80,7 @@ pop_any(ct_sharded *s, PyObject **key, PyObject **value)
                 }
             }
         }
-        if (keys_version(s) == version && ct_load_acquire(&s->overlay) == NULL) {
+        if (keys_version(s) == version && !ct_sharded_is_covered(s)) {
             return CT_NOT_MET;
         }
     }

@@ -253,6 +253,7 @@ reset_section(PyObject *o, void *arg)
 void
 ct_tables_after_fork(ct_state *st)
 {
+    st->forks++;
 #if CT_FT
     PyUnstable_GC_VisitObjects(reset_section, st);
 #else

@@ -76,3 +76,55 @@ def test_iteration_yields_each_key_once(ct: Any) -> None:
     assert sorted(table) == list(range(1000))
     assert sorted(table.values()) == list(range(1000))
     assert sorted(table.items()) == [(number, number) for number in range(1000)]
+
+
+@pytest.mark.parametrize("operation", ["update_many", "pop_many", "clear"])
+def test_a_batch_that_finds_no_memory_changes_no_shard(
+    columns: dict[str, Any], operation: str
+) -> None:
+    testcapi = pytest.importorskip("_testcapi")
+    if "c" not in columns:
+        pytest.skip("Python objects are all over the other implementation")
+    numbers = range(40)
+    batch = {number: 1 for number in numbers}
+    for nth in range(1, 2000):
+        table = columns["c"].ShardedDict(dict.fromkeys(numbers, 0), shards=8)
+        version = table.version
+        arguments = {"update_many": (batch,), "pop_many": (numbers,), "clear": ()}[operation]
+        method, failed = getattr(table, operation), False
+        testcapi.set_nomemory(nth, nth + 1)
+        try:
+            method(*arguments)
+        except (MemoryError, RuntimeError):  # RuntimeError: "can't allocate lock"
+            failed = True
+        finally:
+            testcapi.remove_mem_hooks()
+        if failed and table == dict.fromkeys(numbers, 0):
+            assert table.version == version
+            continue
+        assert not failed, f"allocation {nth} failed after the first shard had changed"
+        assert table == (batch if operation == "update_many" else {})
+        return
+    raise AssertionError("the operation never ended without a failure")
+
+
+def test_a_comparison_that_changes_the_table_at_every_call_ends_the_batch(ct: Any) -> None:
+    class Key:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __hash__(self) -> int:
+            return self.number
+
+        def __eq__(self, other: object) -> bool:
+            table[self.number % 2, "written"] = None
+            del table[self.number % 2, "written"]
+            return isinstance(other, Key) and self.number == other.number
+
+    table = ct.ShardedDict({Key(number): 0 for number in range(30)}, shards=2)
+    try:
+        table.update_many({Key(number): 1 for number in range(30)})
+    except ct.TableMutationError:
+        assert set(table.values()) == {0}
+    else:
+        assert set(table.values()) == {1}
