@@ -25,7 +25,6 @@ static void
 plan_clear(ct_batch_plan *plan)
 {
     for (Py_ssize_t i = 0; i < plan->count; i++) {
-        ct_place_clear(&plan->items[i].place);
         Py_XDECREF(plan->items[i].found);
     }
     PyMem_Free(plan->items);
@@ -85,8 +84,8 @@ static int
 resolve_from(ct_table *t, ct_batch_plan *plan, ct_item *item)
 {
     for (; item < plan->items + plan->count; item++) {
-        int needs_user = item->ix == CT_COMPARE || item->place.keys != NULL;
-        ct_place_clear(&item->place);
+        int needs_user = item->ix == CT_COMPARE || item->place.block.keys != NULL;
+        item->place = CT_NO_PLACE;
         item->ix = CT_MISS;
         if (needs_user && ct_resolve(t, item->key, item->hash, &item->place, NULL) < 0) {
             return -1;

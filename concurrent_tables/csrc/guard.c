@@ -8,7 +8,7 @@
 
 typedef struct {
     uint64_t keys_version;
-    ct_keys *keys; /* held: its address is not reused while we compare against it */
+    ct_block_id block;
     Py_ssize_t entries[];
 } ct_memory;
 
@@ -25,8 +25,30 @@ CT_INLINE int
 holds(ct_table *t, const ct_memory *memory)
 {
     /* Both: the version alone is raised a moment after a new block was published. */
-    return ct_table_keys(t) == memory->keys
+    return ct_same_block(t, &memory->block)
            && ct_load_acquire(&t->keys_version) == memory->keys_version;
+}
+
+/* Look all keys up once; 1, 0 when the table moved to another block meanwhile, -1 with an error. */
+static int
+resolve_once(ct_guard *guard, ct_memory *memory)
+{
+    ct_table *t = CT_TABLE(guard->table);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(guard->keys); i++) {
+        ct_place place;
+        if (ct_resolve(t, PyTuple_GET_ITEM(guard->keys, i), guard->hashes[i], &place, NULL) < 0) {
+            return -1;
+        }
+        if (i == 0) {
+            memory->block = place.block;
+        }
+        else if (place.block.number != memory->block.number
+                 || place.block.keys != memory->block.keys) {
+            return 0;
+        }
+        memory->entries[i] = place.ix;
+    }
+    return 1;
 }
 
 /* Look all keys up, until nothing was added or removed meanwhile.  NULL with an error. */
@@ -34,42 +56,21 @@ static ct_memory *
 resolve_all(ct_guard *guard)
 {
     ct_table *t = CT_TABLE(guard->table);
-    Py_ssize_t count = PyTuple_GET_SIZE(guard->keys);
-    ct_memory *memory = PyMem_Malloc(sizeof(ct_memory) + (size_t)count * sizeof(Py_ssize_t));
+    size_t count = (size_t)PyTuple_GET_SIZE(guard->keys);
+    ct_memory *memory = PyMem_Malloc(sizeof(ct_memory) + count * sizeof(Py_ssize_t));
     if (memory == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
     for (;;) {
-        Py_ssize_t i = 0;
         memory->keys_version = ct_load_acquire(&t->keys_version);
-        memory->keys = NULL;
-        for (; i < count; i++) {
-            ct_place place = {NULL, CT_MISS, 0};
-            if (ct_resolve(t, PyTuple_GET_ITEM(guard->keys, i), guard->hashes[i], &place, NULL) < 0) {
-                break;
-            }
-            memory->entries[i] = place.ix;
-            if (memory->keys == NULL) {
-                memory->keys = place.keys;
-            }
-            else if (place.keys != memory->keys) {
-                ct_place_clear(&place);
-                break;
-            }
-            else {
-                ct_place_clear(&place);
-            }
-        }
-        if (i == count && ct_load_acquire(&t->keys_version) == memory->keys_version) {
-            return memory;
-        }
-        if (memory->keys != NULL) {
-            ct_keys_release(memory->keys);
-        }
-        if (PyErr_Occurred()) {
+        int status = resolve_once(guard, memory);
+        if (status < 0) {
             PyMem_Free(memory);
             return NULL;
+        }
+        if (status > 0 && ct_load_acquire(&t->keys_version) == memory->keys_version) {
+            return memory;
         }
     }
 }
@@ -78,17 +79,12 @@ resolve_all(ct_guard *guard)
 static void
 retire_memory(ct_state *st, ct_memory *memory)
 {
-    if (memory == NULL) {
-        return;
-    }
 #if CT_FT
-    if (memory->keys != ct_empty_keys) {
-        ct_retire(st, (uintptr_t)memory->keys | CT_ITEM_BLOCK, 0);
+    if (memory != NULL) {
+        ct_retire(st, (uintptr_t)memory | CT_ITEM_RAW, 0);
     }
-    ct_retire(st, (uintptr_t)memory | CT_ITEM_RAW, 0);
 #else
     (void)st;
-    ct_keys_release(memory->keys);
     PyMem_Free(memory);
 #endif
 }
@@ -107,6 +103,17 @@ refresh(ct_guard *guard)
     return 0;
 }
 
+/* The key was absent, and the memory still holds.  But a new key can be found a moment before
+ * keys_version is raised: only a look-up knows whether it is there now. */
+static PyObject *
+still_absent(ct_guard *guard)
+{
+    ct_table *t = CT_TABLE(guard->table);
+    PyObject *value;
+    int found = ct_get(t, PyTuple_GET_ITEM(guard->keys, 0), guard->hashes[0], &value);
+    return found < 0 ? NULL : found ? value : Py_NewRef(t->st->missing);
+}
+
 /* One key: its value, MISSING, or NULL when the memory does not hold (or with an error). */
 static PyObject *
 present_value(ct_guard *guard)
@@ -119,15 +126,17 @@ present_value(ct_guard *guard)
     ct_memory *memory = ct_load_acquire(&guard->memory);
     CT_POINT(guard_check);
     PyObject *value = NULL;
+    int absent = 0;
     if (CT_LIKELY(holds(t, memory))) {
         Py_ssize_t ix = memory->entries[0];
         CT_POINT(guard_load);
-        value = ix == CT_MISS ? t->st->missing : ct_entry_value(memory->keys, ix);
+        absent = ix == CT_MISS;
+        value = absent ? NULL : ct_entry_value(memory->block.keys, ix);
         CT_POINT(value_keep);
         Py_XINCREF(value); /* NULL: deleted this moment */
     }
     ct_unpin(self);
-    return value;
+    return CT_UNLIKELY(absent) ? still_absent(guard) : value;
 }
 
 /* Several keys: all of one moment, so in the section, with lock-free overwrites held off. */
@@ -149,7 +158,7 @@ present_values(ct_guard *guard)
     int good = holds(t, memory);
     for (Py_ssize_t i = 0; good && i < count; i++) {
         Py_ssize_t ix = memory->entries[i];
-        PyObject *value = ix == CT_MISS ? t->st->missing : ct_entry_value(memory->keys, ix);
+        PyObject *value = ix == CT_MISS ? t->st->missing : ct_entry_value(memory->block.keys, ix);
         Py_INCREF(value);
         PyTuple_SET_ITEM(values, i, value);
     }
@@ -272,11 +281,7 @@ guard_dealloc(PyObject *self)
     ct_guard *guard = (ct_guard *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    ct_memory *memory = ct_load_acquire(&guard->memory);
-    if (memory != NULL) { /* nobody calls a guard without a reference to it */
-        ct_keys_release(memory->keys);
-        PyMem_Free(memory);
-    }
+    PyMem_Free(ct_load_acquire(&guard->memory)); /* nobody calls a guard without a reference to it */
     PyMem_Free(guard->hashes);
     Py_CLEAR(guard->keys);
     Py_CLEAR(guard->table);

@@ -154,6 +154,19 @@ empty_slot(const ct_keys *keys, Py_hash_t hash)
     return i;
 }
 
+int
+ct_keys_crowded_at(const ct_keys *keys, Py_hash_t hash, Py_ssize_t used)
+{
+    size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;
+    for (Py_ssize_t visits = 1; ct_index_get(keys, i) != CT_EMPTY; visits++) {
+        if (visits > CT_CROWDED && visits * visits > used) {
+            return 1;
+        }
+        CT_NEXT_SLOT(i, perturb, mask);
+    }
+    return 0;
+}
+
 void
 ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
 {
@@ -161,10 +174,11 @@ ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
     CT_ASSERT(ix < keys->capacity && ct_keys_admits(keys, key));
     CT_POINT(entry_write);
     write_entry(keys, ix, key, hash, value);
-    ct_store_release(&keys->nentries, ix + 1); /* pairs with iterators, which walk by number */
     keys->top = ix + 1;
     CT_POINT(index_publish);
     ct_index_publish(keys, empty_slot(keys, hash), ix); /* I3: the entry is complete */
+    /* Last: whoever counts this entry as seen (ct_place) must be able to find it by probing. */
+    ct_store_release(&keys->nentries, ix + 1);
 }
 
 /* The index of an unpublished block whose entries are all live. */

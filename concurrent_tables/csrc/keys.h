@@ -23,6 +23,7 @@
 enum { CT_EMPTY = -1, CT_DUMMY = -2 };                        /* index slots */
 enum { CT_MISS = -1, CT_COMPARE = -2, CT_RESTART = -3, CT_ERROR = -4 }; /* instead of an entry number */
 enum { CT_MIN_LOG2 = 3, CT_PERTURB_SHIFT = 5, CT_GROWTH = 3 };
+enum { CT_CROWDED = 64 }; /* slots an insertion may pass; more with over CT_CROWDED^2 live entries */
 enum { CT_GENERAL = 0, CT_UNICODE = 1, CT_SET_BLOCK = 2 /* set_keys.h */ };
 /* What a block drops when its memory goes: nothing (the table or the next block has its references),
  * the live keys (an iterator walks it after its replacement), or keys and values (cleared). */
@@ -30,7 +31,7 @@ enum { CT_OWNS_NOTHING = 0, CT_OWNS_KEYS = 1, CT_OWNS_ALL = 2 };
 #define CT_FROZEN ((uintptr_t)1)
 
 typedef struct ct_keys {
-    ct_ssize refs;       /* memory holds: the table, certificates, iterators, guards */
+    ct_ssize refs;       /* memory holds: the table, iterators */
     uint8_t log2_size;
     uint8_t width;       /* log2 of the bytes of an index slot */
     uint8_t kind;        /* CT_GENERAL or CT_UNICODE */
@@ -268,6 +269,9 @@ size_t ct_keys_nbytes(const ct_keys *keys);
 
 /* Append a new entry; steals both references.  Room is there, and the kind admits the key. */
 void ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value);
+/* Whether an insertion would pass too many slots of deleted keys: slots are never used again (I2), so a
+ * key that comes and goes would make its own probe sequence longer each time. */
+int ct_keys_crowded_at(const ct_keys *keys, Py_hash_t hash, Py_ssize_t used);
 /* The index slot of live entry ix. */
 CT_INLINE size_t
 ct_keys_slot_of(const ct_keys *keys, Py_ssize_t ix, Py_hash_t hash)

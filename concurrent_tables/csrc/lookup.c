@@ -1,16 +1,6 @@
 /* Lookups that need user code: unpinned comparison, revalidation, restart (I6). */
 #include "table.h"
 
-void
-ct_place_clear(ct_place *place)
-{
-    ct_keys *keys = place->keys;
-    place->keys = NULL;
-    if (keys != NULL) {
-        ct_keys_release(keys);
-    }
-}
-
 static void
 endless_lookup(ct_table *t, PyObject *key)
 {
@@ -25,12 +15,13 @@ endless_lookup(ct_table *t, PyObject *key)
 }
 
 /* Compare `key` with the entry that the probe stopped at: pinned on entry and, unless CT_ERROR is
- * returned, on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the block was replaced. */
+ * returned, on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the block was replaced.  No counter of
+ * the block is touched: threads that look up keys of one table do not slow each other down. */
 static int
-compare_unpinned(ct_table *t, ct_record *self, ct_keys *keys, Py_ssize_t ix, PyObject *key)
+compare_unpinned(ct_table *t, ct_record *self, const ct_block_id *block, Py_ssize_t ix, PyObject *key)
 {
-    PyObject *candidate = ct_entry_key(keys, ix);
-    if (ct_entry_value(keys, ix) == NULL) {
+    PyObject *candidate = ct_entry_key(block->keys, ix);
+    if (ct_entry_value(block->keys, ix) == NULL) {
         return CT_DIFFERENT; /* died since the index was read; it stays dead (I2) */
     }
     Py_INCREF(candidate); /* pinned: the table's reference lives on */
@@ -42,26 +33,22 @@ compare_unpinned(ct_table *t, ct_record *self, ct_keys *keys, Py_ssize_t ix, PyO
         return CT_ERROR;
     }
     ct_pin(self);
-    /* The block cannot have been freed and another made at its address: the caller holds it.  The
-     * same block has the same key in the entry, which is written once (I2). */
-    if (ct_table_keys(t) != keys) {
-        return CT_RESTART;
-    }
-    return equal;
+    /* The same block has the same key in the entry, which is written once (I2). */
+    return ct_same_block(t, block) ? equal : CT_RESTART;
 }
 
 /* One pass over one block, pinned.  Entry number, CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
 static Py_ssize_t
-search_block(ct_table *t, ct_record *self, ct_keys *keys, PyObject *key, Py_hash_t hash)
+search_block(ct_table *t, ct_record *self, const ct_block_id *block, PyObject *key, Py_hash_t hash)
 {
     ct_probe_state at;
-    ct_probe_start(keys, hash, &at);
+    ct_probe_start(block->keys, hash, &at);
     for (;;) {
-        Py_ssize_t ix = ct_probe_resume(keys, key, hash, &at);
+        Py_ssize_t ix = ct_probe_resume(block->keys, key, hash, &at);
         if (ix != CT_COMPARE) {
             return ix;
         }
-        int order = compare_unpinned(t, self, keys, at.ix, key);
+        int order = compare_unpinned(t, self, block, at.ix, key);
         if (order != CT_DIFFERENT) {
             return order == CT_EQUAL ? at.ix : order;
         }
@@ -76,18 +63,15 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
         if (self == NULL) {
             return -1;
         }
-        ct_keys *keys = ct_table_keys(t);
-        ct_keys_hold(keys); /* pinned, so the table's hold is not gone yet */
         uint64_t writes = self->writes;
-        place->keys = keys;
-        place->seen = ct_load_acquire(&keys->nentries);
+        place->block = ct_present_block(t);
+        place->seen = ct_load_acquire(&place->block.keys->nentries);
         CT_POINT(place_seen);
-        place->ix = search_block(t, self, keys, key, hash);
+        place->ix = search_block(t, self, &place->block, key, hash);
         if (place->ix == CT_ERROR) {
-            ct_place_clear(place);
             return -1;
         }
-        PyObject *found = place->ix >= 0 ? ct_entry_value(keys, place->ix) : NULL;
+        PyObject *found = place->ix >= 0 ? ct_entry_value(place->block.keys, place->ix) : NULL;
         if (place->ix == CT_MISS || found != NULL) {
             if (value != NULL) {
                 Py_XINCREF(found);
@@ -98,7 +82,6 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
         }
         writes = self->writes - writes; /* only this thread's own writes can repeat for ever */
         ct_unpin(self);
-        ct_place_clear(place);
         if (writes && ++own_restarts > CT_MAX_OWN_RESTARTS) {
             endless_lookup(t, key);
             return -1;
@@ -109,22 +92,18 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
 CT_NOINLINE int
 ct_get_slow(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
 {
-    ct_place place = {NULL, CT_MISS, 0};
-    if (ct_resolve(t, key, hash, &place, value) < 0) {
-        return -1;
-    }
-    ct_place_clear(&place);
-    return *value != NULL;
+    ct_place place;
+    return ct_resolve(t, key, hash, &place, value) < 0 ? -1 : *value != NULL;
 }
 
 Py_ssize_t
 ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
-    if (place->keys == NULL) {
+    if (place->block.keys == NULL) {
         return ct_probe(keys, key, hash);
     }
-    if (place->keys != keys) {
+    if (!ct_same_block(t, &place->block)) {
         return CT_RESTART;
     }
     if (place->ix >= 0) {

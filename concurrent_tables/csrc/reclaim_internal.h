@@ -5,11 +5,16 @@
 #include "reclaim.h"
 
 /* The registry lock guards the list of records, closed batches and the counters.  Nothing is freed
- * under it, and nobody waits for anything else while holding it. */
+ * under it, and nobody waits for anything else while holding it.
+ *
+ * A spin lock, and no PyMutex: waiting for one of those detaches the thread, which suspends the
+ * sections that it is in, and ct_synchronize is called inside sections.  (And a thread that is handed
+ * a PyMutex while the interpreter shuts down keeps it for ever.) */
 #if CT_FT
-extern CT_HIDDEN PyMutex ct_registry;
-#  define LOCK() PyMutex_Lock(&ct_registry)
-#  define UNLOCK() PyMutex_Unlock(&ct_registry)
+extern CT_HIDDEN ct_int ct_registry;
+void ct_registry_lock(void);
+#  define LOCK() ct_registry_lock()
+#  define UNLOCK() ct_store_release(&ct_registry, 0)
 #else
 #  define LOCK() ((void)0)
 #  define UNLOCK() ((void)0)

@@ -20,7 +20,15 @@ CT_HIDDEN int ct_needs_fence = 1;
 CT_HIDDEN ct_record *ct_all_records;
 
 #if CT_FT
-CT_HIDDEN PyMutex ct_registry;
+CT_HIDDEN ct_int ct_registry;
+
+void
+ct_registry_lock(void)
+{
+    for (unsigned int round = 0; ct_exchange_acq_rel(&ct_registry, 1) != 0; round++) {
+        ct_pause_thread(round);
+    }
+}
 #else
 #  if defined(__GNUC__) && !defined(__APPLE__) && !defined(_WIN32)
 CT_HIDDEN _Thread_local ct_record ct_gil_record __attribute__((tls_model("initial-exec")));
@@ -187,7 +195,7 @@ after_fork_in_child(void)
         }
     }
     register_barrier();
-    memset(&ct_registry, 0, sizeof(ct_registry)); /* not UNLOCK(): its waiters stayed behind */
+    UNLOCK();
 }
 
 static int

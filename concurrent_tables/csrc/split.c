@@ -94,15 +94,6 @@ ct_body_retire(ct_state *st, ct_body *body, int shared)
     }
 }
 
-void
-ct_forget_snapshot_held(ct_table *t, ct_pending *pending)
-{
-    PyObject *snapshot = ct_exchange_acq_rel(&t->snapshot, NULL);
-    if (snapshot != NULL) {
-        ct_pending_drop(pending, snapshot);
-    }
-}
-
 /* -- from compact to full, from split to combined ----------------------------------------------- */
 
 /* The compact values in their order. */
@@ -213,7 +204,7 @@ ct_split_combined(ct_split *s)
     if (keys != NULL) {
         /* One step: readers look into the body while there is one, and afterwards find all of it
          * in the block. */
-        ct_store_release(&full->base.keys, keys);
+        ct_store_keys_held(&full->base, keys);
         CT_POINT(record_combined);
         ct_store_release(&full->body, NULL);
     }
@@ -451,7 +442,6 @@ store_body_held(ct_full *full, Py_ssize_t ix, ct_change *change, ct_pending *pen
     }
     Py_INCREF(change->new_value);
     tell_old(change, old);
-    ct_forget_snapshot_held(t, pending);
     if (old == NULL) {
         body->order[body->count++] = (uint8_t)ix;
     }

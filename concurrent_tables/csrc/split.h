@@ -197,8 +197,6 @@ int ct_split_was_cleared(ct_split *s);
 ct_body *ct_body_new(Py_ssize_t capacity); /* NULL without memory */
 /* Give a body's memory back when no reader can be in it; its references went elsewhere.  Unlocked. */
 void ct_body_retire(ct_state *st, ct_body *body, int shared);
-/* Under the section, before a change shows: the cached snapshot is not the present any more. */
-void ct_forget_snapshot_held(ct_table *t, ct_pending *pending);
 int ct_full_type_init(ct_state *st, PyObject *module);
 
 /* -- split_whole.c: all keys -------------------------------------------------------------------- */

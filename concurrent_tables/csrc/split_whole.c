@@ -248,7 +248,6 @@ clear_split_held(ct_full *full, ct_body **fresh, ct_pending *pending)
     if (ct_pending_reserve(pending, body->count + 2) < 0 || ct_event_reserve_held(t, pending) < 0) {
         return CT_NO_MEMORY;
     }
-    ct_forget_snapshot_held(t, pending);
     ct_store_release(&full->body, *fresh);
     ct_store_relaxed(&t->used, 0);
     for (int i = 0; i < body->count; i++) {
@@ -277,7 +276,6 @@ clear_combined_held(ct_full *full, ct_body **fresh, ct_pending *pending)
         return CT_NO_MEMORY;
     }
     sealed->capacity = 0;
-    ct_forget_snapshot_held(t, pending);
     ct_exchange_block_held(t, pending, sealed, 0);
     ct_store_release(&full->body, *fresh);
     ct_event_held(t, pending, CT_KIND_CLEARED, NULL, NULL, NULL);
@@ -418,7 +416,6 @@ apply_all_held(ct_full *full, const ct_plan *plan, ct_pending *pending, ct_body 
     uint8_t capacity = fresh->capacity;
     memcpy(fresh, old, sizeof(ct_body) + old->capacity * sizeof(ct_word));
     fresh->capacity = capacity;
-    ct_forget_snapshot_held(t, pending);
     for (Py_ssize_t i = 0; i < plan->count; i++) {
         apply(full, pending, fresh, plan->ix[i], plan->values[i]);
     }
@@ -451,7 +448,6 @@ fill_body_held(ct_full *full, const ct_plan *plan, PyObject *cloned, ct_pending 
         PyMem_Free(fresh);
         return CT_NO_MEMORY;
     }
-    ct_forget_snapshot_held(t, pending);
     for (Py_ssize_t i = 0; i < plan->count; i++) {
         ct_store_relaxed(&fresh->values[plan->ix[i]], (uintptr_t)Py_NewRef(plan->values[i]));
         fresh->order[fresh->count++] = (uint8_t)plan->ix[i];

@@ -16,7 +16,7 @@ ct_table_init_part(ct_table *t, ct_state *st)
     ct_store_relaxed(&t->owner, (uintptr_t)self);
     ct_store_relaxed(&t->lockfree, 1);
     t->quiet = 0;
-    ct_store_release(&t->keys, ct_empty_keys);
+    ct_store_keys_held(t, ct_empty_keys);
     return 0;
 }
 
@@ -70,7 +70,7 @@ drop_contents(ct_table *t, int shared)
     PyObject *snapshot = ct_exchange_acq_rel(&t->snapshot, NULL);
     if (keys != NULL && keys != ct_empty_keys) {
         ct_store_relaxed(&t->used, 0);
-        ct_store_release(&t->keys, ct_empty_keys);
+        ct_store_keys_held(t, ct_empty_keys);
         keys->owns = CT_OWNS_ALL;
         if (shared && CT_FT) {
             ct_retire(t->st, (uintptr_t)keys | CT_ITEM_BLOCK, ct_keys_nbytes(keys));
@@ -280,6 +280,14 @@ ct_pending_drop(ct_pending *pending, PyObject *o)
         CT_ASSERT(pending->ndrops < 4);
         pending->drops[pending->ndrops++] = o;
     }
+}
+
+void
+ct_forget_snapshot_slow(ct_table *t, ct_pending *pending)
+{
+    CT_POINT(snapshot_drop);
+    ct_pending_drop(pending, ct_exchange_acq_rel(&t->snapshot, NULL));
+    pending->shared = ct_is_shared(t); /* the change may still come to nothing */
 }
 
 void

@@ -60,6 +60,7 @@ typedef struct ct_table {
     ct_ssize used;
     ct_u64 version;          /* all commits but lock-free overwrites of a shared table */
     ct_u64 keys_version;
+    ct_u64 blocks;           /* raised before each new block: with the address, tells blocks apart */
     _Atomic(PyObject *) snapshot; /* FrozenDict of the present contents, or NULL */
     PyObject *watch;         /* WatchState, or NULL */
     struct ct_event_log *log; /* its log; NULL when nobody watches */
@@ -121,6 +122,40 @@ CT_INLINE ct_keys *
 ct_table_keys(ct_table *t)
 {
     return ct_load_acquire(&t->keys);
+}
+
+/* The section is held, or the table is being made or torn down. */
+CT_INLINE void
+ct_store_keys_held(ct_table *t, ct_keys *keys)
+{
+    ct_bump_release(&t->blocks);
+    ct_store_release(&t->keys, keys); /* pairs with the acquire in ct_table_keys */
+}
+
+/* A block without a hold on it.  Its memory may go while user code runs, and another block may come to
+ * the same address; but not without two further stores to t->keys, the second of which came after a
+ * raise of `blocks` that ct_same_block sees when it sees that store.  So a block that is the same by both is
+ * the very same, and was the table's all the time. */
+typedef struct {
+    ct_keys *keys; /* NULL: none */
+    uint64_t number;
+} ct_block_id;
+
+/* Pinned.  The number first: one that is too old only makes the block look like another. */
+CT_INLINE ct_block_id
+ct_present_block(ct_table *t)
+{
+    ct_block_id id;
+    id.number = ct_load_acquire(&t->blocks);
+    id.keys = ct_table_keys(t);
+    return id;
+}
+
+/* Pinned again, or in the section.  The pointer first, as said above. */
+CT_INLINE int
+ct_same_block(ct_table *t, const ct_block_id *id)
+{
+    return ct_table_keys(t) == id->keys && ct_load_acquire(&t->blocks) == id->number;
 }
 
 int ct_get_slow(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value);
@@ -186,9 +221,9 @@ uint64_t ct_version(ct_table *t);
 /* -- places found with user comparisons ---------------------------------------------------------- */
 
 /* Where a lookup ended: valid while the table has this block, the entry (if any) is live, and no
- * later entry has the key's hash. */
+ * later entry has the key's hash.  Nothing is held by it. */
 typedef struct {
-    ct_keys *keys; /* held; NULL: nothing looked up yet */
+    ct_block_id block; /* without keys: nothing looked up yet */
     Py_ssize_t ix; /* entry, or CT_MISS */
     Py_ssize_t seen; /* entries there were when it began */
 } ct_place;
@@ -196,7 +231,7 @@ typedef struct {
 /* Look the key up unlocked, comparing with user code where needed.  `value`, if not NULL, gets a new
  * reference or NULL.  0, or -1 with an error. */
 int ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject **value);
-void ct_place_clear(ct_place *place); /* unlocked: may run finalizers */
+#define CT_NO_PLACE ((ct_place){{NULL, 0}, CT_MISS, 0})
 /* Under the section: entry, CT_MISS, CT_COMPARE (resolve first), CT_RESTART (the place is stale). */
 Py_ssize_t ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place);
 
@@ -345,7 +380,10 @@ ct_pending_finish(ct_pending *pending)
 void ct_quiesce_held(ct_table *t);
 /* A change is complete: versions, cached snapshot, shared mark for `pending`. */
 void ct_commit_held(ct_table *t, ct_pending *pending, int rekeyed);
-/* Room for one event before the change, so that recording cannot fail after it; 0 or CT_NO_MEMORY. */
+/* Before a change shows: the cached snapshot is not the present any more, and a thread that has seen
+ * the change must not get it.  The two below do it. */
+CT_INLINE void ct_forget_snapshot_held(ct_table *t, ct_pending *pending);
+/* Announce one change: room for its event, so that recording cannot fail after it; 0 or CT_NO_MEMORY. */
 CT_INLINE int ct_event_reserve_held(ct_table *t, ct_pending *pending);
 /* Log an event in commit order (borrows the references).  No-op when nobody watches. */
 CT_INLINE void ct_event_held(ct_table *t, ct_pending *pending, int kind, PyObject *key,
@@ -388,10 +426,20 @@ int ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *chang
 /* -- inline parts ------------------------------------------------------------------------------- */
 
 void ct_event_log_held(ct_table *t, ct_pending *pending, const ct_event *event);
+void ct_forget_snapshot_slow(ct_table *t, ct_pending *pending);
+
+CT_INLINE void
+ct_forget_snapshot_held(ct_table *t, ct_pending *pending)
+{
+    if (CT_UNLIKELY(ct_load_relaxed(&t->snapshot) != NULL)) {
+        ct_forget_snapshot_slow(t, pending);
+    }
+}
 
 CT_INLINE int
 ct_event_reserve_held(ct_table *t, ct_pending *pending)
 {
+    ct_forget_snapshot_held(t, pending);
     return CT_LIKELY(t->log == NULL) ? 0 : ct_event_reserve_many_held(t, pending, 1);
 }
 

@@ -237,6 +237,7 @@ grow_events(ct_pending *pending, Py_ssize_t room)
 int
 ct_event_reserve_many_held(ct_table *t, ct_pending *pending, Py_ssize_t count)
 {
+    ct_forget_snapshot_held(t, pending);
     if (CT_LIKELY(t->log == NULL)) {
         return 0;
     }

@@ -42,12 +42,7 @@ commit(ct_table *t, ct_pending *pending, int rekeyed, int overwrite)
     if (rekeyed) {
         ct_bump_release(&t->keys_version);
     }
-    PyObject *snapshot = ct_load_relaxed(&t->snapshot);
-    if (CT_UNLIKELY(snapshot != NULL)) {
-        CT_POINT(snapshot_drop);
-        ct_store_release(&t->snapshot, NULL);
-        ct_pending_drop(pending, snapshot);
-    }
+    CT_ASSERT(ct_load_relaxed(&t->snapshot) == NULL); /* forgotten before the change showed */
     pending->shared = ct_is_shared(t);
     ct_self()->writes++;
     if (CT_UNLIKELY(!ct_load_relaxed(&t->lockfree))) {
@@ -100,7 +95,7 @@ ct_publish_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh)
     }
     pending->shared = ct_is_shared(t);
     CT_POINT(block_publish);
-    ct_store_release(&t->keys, fresh); /* pairs with the acquire in ct_table_keys */
+    ct_store_keys_held(t, fresh);
     ct_pending_block(pending, old);
 }
 
@@ -126,18 +121,16 @@ ct_exchange_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh, Py_ssiz
         old->owns = CT_OWNS_ALL;
     }
     CT_POINT(block_publish);
-    ct_store_release(&t->keys, fresh);
+    ct_store_keys_held(t, fresh);
     ct_store_relaxed(&t->used, used);
     ct_pending_block(pending, old);
 }
 
-int
-ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
+/* Move to a block without dead entries, with room for `more`; 0 or CT_NO_MEMORY. */
+static int
+compact_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
-    if (ct_keys_room(keys) >= more && (keys->kind == CT_GENERAL || unicode)) {
-        return 0;
-    }
     if (CT_UNLIKELY(ct_keys_sealed(keys))) {
         return CT_NO_MEMORY;
     }
@@ -153,7 +146,27 @@ ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
     return 0;
 }
 
+int
+ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
+{
+    ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (ct_keys_room(keys) >= more && (keys->kind == CT_GENERAL || unicode)) {
+        return 0;
+    }
+    return compact_held(t, pending, more, unicode);
+}
+
 /* -- entries ------------------------------------------------------------------------------------ */
+
+static int
+must_compact(ct_table *t, const ct_keys *keys, PyObject *key, Py_hash_t hash)
+{
+    if (CT_UNLIKELY(ct_keys_room(keys) == 0 || !ct_keys_admits(keys, key))) {
+        return 1;
+    }
+    Py_ssize_t used = ct_used(t), dead = ct_load_relaxed(&keys->nentries) - used;
+    return CT_UNLIKELY(dead >= CT_CROWDED) && ct_keys_crowded_at(keys, hash, used);
+}
 
 int
 ct_insert_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, PyObject *value)
@@ -162,8 +175,8 @@ ct_insert_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, 
     if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
         return CT_NO_MEMORY;
     }
-    if (CT_UNLIKELY(ct_keys_room(keys) == 0 || !ct_keys_admits(keys, key))) {
-        if (ct_reserve_held(t, pending, 1, PyUnicode_CheckExact(key)) < 0) {
+    if (CT_UNLIKELY(must_compact(t, keys, key, hash))) {
+        if (compact_held(t, pending, 1, PyUnicode_CheckExact(key)) < 0) {
             return CT_NO_MEMORY;
         }
         keys = ct_load_relaxed(&t->keys);
@@ -406,7 +419,7 @@ ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
     int status;
     ct_section section;
     ct_pending pending;
-    ct_place place = {NULL, CT_MISS, 0};
+    ct_place place = CT_NO_PLACE;
     ct_pending_init(&pending, t);
     for (;;) {
         if (ct_write_lock(t, &section) < 0) {
@@ -420,14 +433,11 @@ ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
             break;
         }
         ct_unlock(&section);
-        ct_place_clear(&place);
+        place = CT_NO_PLACE;
         if (ix == CT_COMPARE && ct_resolve(t, key, hash, &place, NULL) < 0) {
             status = CT_FAILED;
             break;
         }
-    }
-    if (CT_UNLIKELY(place.keys != NULL)) {
-        ct_place_clear(&place);
     }
     ct_pending_finish(&pending);
     if (status == CT_NO_MEMORY) {
