@@ -29,6 +29,16 @@ ct_frozen_set_from(ct_state *st, PyTypeObject *type, ct_set_keys *block)
     return self;
 }
 
+PyObject *
+ct_frozen_set_of(ct_state *st, const ct_set_keys *block)
+{
+    ct_set_keys *copy = ct_set_frozen_copy(block);
+    if (copy == NULL) {
+        return PyErr_NoMemory();
+    }
+    return ct_frozen_set_from(st, ct_frozen_set_type(st), copy);
+}
+
 /* Keyword arguments are for the __init__ of a subclass. */
 static int
 reject_keywords(PyTypeObject *type, PyObject *kwargs)
@@ -60,10 +70,15 @@ frozen_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return ct_frozen_set_alloc(st, type);
     }
     PyObject *iterable = PyTuple_GET_ITEM(args, 0);
-    if (type == ct_frozen_set_type(st) && Py_IS_TYPE(iterable, type)) {
-        return Py_NewRef(iterable);
+    if (type == ct_frozen_set_type(st)) {
+        if (Py_IS_TYPE(iterable, type)) {
+            return Py_NewRef(iterable);
+        }
+        if (ct_is_set(st, iterable)) {
+            return ct_set_snapshot(CT_SET(iterable));
+        }
     }
-    ct_set_keys *block = ct_set_operand(st, iterable);
+    ct_set_keys *block = ct_set_private_operand(st, iterable);
     return block == NULL ? NULL : ct_frozen_set_from(st, type, block);
 }
 
@@ -79,10 +94,6 @@ frozen_contains(PyObject *self, PyObject *key)
         Py_ssize_t slot = ct_set_find(f->block, item);
         return slot == CT_ERROR ? -1 : slot >= 0;
     }
-    if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
-        return -1;
-    }
-    PyErr_Clear();
     ct_set_item item;
     item.key = ct_set_lookup_key(f->st, key, &item.hash);
     if (item.key == NULL) {
@@ -132,8 +143,7 @@ frozen_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (Py_IS_TYPE(self, ct_frozen_set_type(f->st))) {
         return Py_NewRef(self);
     }
-    ct_set_hold(f->block);
-    return ct_frozen_set_from(f->st, ct_frozen_set_type(f->st), f->block);
+    return ct_frozen_set_of(f->st, f->block);
 }
 
 static PyObject *
@@ -158,12 +168,7 @@ frozen_traverse(PyObject *self, visitproc visit, void *arg)
     ct_set_item item;
     Py_ssize_t at = 0;
     Py_VISIT(Py_TYPE(self));
-    /* A block that somebody else holds too is nobody's own: its references count once, and no holder may
-     * claim them. */
-    if (block == NULL || block == ct_set_empty || ct_load_relaxed(&block->refs) != 1) {
-        return 0;
-    }
-    while (ct_set_next(block, &at, &item) >= 0) {
+    while (block != NULL && ct_set_next(block, &at, &item) >= 0) {
         Py_VISIT(item.key);
     }
     return 0;

@@ -10,10 +10,9 @@
 static int
 set_contains(PyObject *self, PyObject *item)
 {
-    Py_hash_t hash;
-    if (CT_LIKELY(PyUnicode_CheckExact(item) || PyLong_CheckExact(item))) {
-        hash = ct_hash(item);
-        return CT_UNLIKELY(hash == -1) ? -1 : ct_set_has(CT_SET(self), item, hash);
+    Py_hash_t hash = ct_hash(item);
+    if (CT_LIKELY(hash != -1)) {
+        return ct_set_has(CT_SET(self), item, hash);
     }
     PyObject *key = ct_set_lookup_key(CT_TABLE(self)->st, item, &hash);
     if (key == NULL) {
@@ -51,7 +50,10 @@ set_add(PyObject *self, PyObject *item)
 static int
 take_out(PyObject *self, PyObject *item)
 {
-    Py_hash_t hash;
+    Py_hash_t hash = ct_hash(item);
+    if (CT_LIKELY(hash != -1)) {
+        return ct_set_remove(CT_SET(self), item, hash);
+    }
     PyObject *key = ct_set_lookup_key(CT_TABLE(self)->st, item, &hash);
     if (key == NULL) {
         return -1;
@@ -113,27 +115,24 @@ set_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
 static int
 merge(ct_set_operands *theirs)
 {
-    ct_set_item item;
     ct_set_keys *merged = ct_set_copy(theirs->blocks[0]);
     int status = merged == NULL ? -1 : 0;
     if (merged == NULL) {
         PyErr_NoMemory();
     }
     for (Py_ssize_t i = 1; status == 0 && i < theirs->count; i++) {
-        Py_ssize_t at = 0;
-        while (status == 0 && ct_set_next(theirs->blocks[i], &at, &item) >= 0) {
-            status = ct_set_put(&merged, item) < 0 ? -1 : 0;
-        }
+        status = ct_set_merge(&merged, theirs->blocks[i]);
     }
     if (status < 0) {
         ct_set_release(merged);
         return -1;
     }
-    while (theirs->count > 1) {
-        ct_set_release(theirs->blocks[--theirs->count]);
+    while (theirs->count > 0) {
+        ct_set_give_back(theirs->blocks[--theirs->count]);
     }
-    ct_set_release(theirs->blocks[0]);
+    ct_set_lend_private(merged);
     theirs->blocks[0] = merged;
+    theirs->count = 1;
     return 0;
 }
 
@@ -241,6 +240,20 @@ set_inplace_xor(PyObject *self, PyObject *other)
 }
 
 /* -- one moment --------------------------------------------------------------------------------- */
+
+ct_set_keys *
+ct_set_borrow(ct_set_table *s)
+{
+    ct_section section;
+    if (ct_touch(&s->base) < 0) {
+        return NULL;
+    }
+    ct_lock(&s->base, &section); /* so that whoever changes the set sees the loan */
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    ct_set_lend_held(block);
+    ct_unlock(&section);
+    return block;
+}
 
 /* Section held: make `frozen` the set's cached snapshot.  0, or -1 without memory. */
 static int

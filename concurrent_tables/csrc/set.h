@@ -64,6 +64,7 @@ ct_set_block(ct_set_table *s)
 int ct_frozen_set_type_init(PyObject *module, ct_state *st);
 /* A FrozenSet of a block that owns its references; steals the hold, also when it fails. */
 PyObject *ct_frozen_set_from(ct_state *st, PyTypeObject *type, ct_set_keys *block);
+PyObject *ct_frozen_set_of(ct_state *st, const ct_set_keys *block); /* of a copy */
 PyObject *ct_frozen_set_alloc(ct_state *st, PyTypeObject *type); /* an empty one */
 
 /* set.c */
@@ -72,6 +73,9 @@ int ct_set_type_init(PyObject *module, ct_state *st);
 PyObject *ct_set_from(ct_state *st, ct_set_keys *block);
 /* The FrozenSet of one moment, cached until the next write; new reference. */
 PyObject *ct_set_snapshot(ct_set_table *s);
+
+/* The block of a moment, which does not change until ct_set_give_back; NULL with an error. */
+ct_set_keys *ct_set_borrow(ct_set_table *s);
 
 /* set_iter.c */
 int ct_set_iter_type_init(PyObject *module, ct_state *st);

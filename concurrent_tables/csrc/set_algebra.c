@@ -20,23 +20,16 @@ result_like(ct_state *st, PyObject *self, ct_set_keys *block)
                                : ct_frozen_set_from(st, ct_frozen_set_type(st), block);
 }
 
-/* A private copy of a block that the caller holds. */
-static ct_set_keys *
-private_copy(ct_set_keys *block)
-{
-    ct_set_keys *copy = block == NULL ? NULL : ct_set_copy(block);
-    if (block != NULL && copy == NULL) {
-        PyErr_NoMemory();
-    }
-    return copy;
-}
-
+/* A private copy, with references of its own, of what `self` has. */
 static ct_set_keys *
 copy_of(ct_state *st, PyObject *self)
 {
     ct_set_keys *mine = ct_set_still_block(st, self);
-    ct_set_keys *copy = private_copy(mine);
-    ct_set_release(mine);
+    ct_set_keys *copy = mine == NULL ? NULL : ct_set_copy(mine);
+    if (mine != NULL && copy == NULL) {
+        PyErr_NoMemory();
+    }
+    ct_set_give_back(mine);
     return copy;
 }
 
@@ -47,8 +40,55 @@ ct_set_plain_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
     return st == NULL ? NULL : result_like(st, self, copy_of(st, self));
 }
 
+/* -- elements picked out of lent blocks ----------------------------------------------------------- */
+
+typedef struct {
+    ct_set_item *items; /* borrowed references */
+    Py_ssize_t count;
+} selection;
+
+static int
+selection_init(selection *picked, Py_ssize_t room)
+{
+    picked->count = 0;
+    picked->items = PyMem_New(ct_set_item, room + 1);
+    if (picked->items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+/* Pick the elements of `from` that `other` has (or has not, as `wanted` says); 0 or -1. */
+static int
+pick(selection *picked, const ct_set_keys *from, const ct_set_keys *other, int wanted)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    while (ct_set_next(from, &at, &item) >= 0) {
+        Py_ssize_t slot = ct_set_find(other, item);
+        if (slot == CT_ERROR) {
+            return -1;
+        }
+        if ((slot >= 0) == wanted) {
+            picked->items[picked->count++] = item;
+        }
+    }
+    return 0;
+}
+
+/* A private block of what was picked; NULL with an error. */
+static ct_set_keys *
+block_of_picked(selection *picked, int status)
+{
+    ct_set_keys *block = status < 0 ? NULL : ct_set_of(picked->items, picked->count);
+    PyMem_Free(picked->items);
+    return block;
+}
+
 /* -- named methods ------------------------------------------------------------------------------ */
 
+/* Add to a private block what an operand has. */
 static int
 put_operand(ct_state *st, ct_set_keys **block, PyObject *other)
 {
@@ -57,16 +97,39 @@ put_operand(ct_state *st, ct_set_keys **block, PyObject *other)
     int status = ct_set_open(st, other, &source);
     while (status == 0 && (status = ct_set_read(&source, &item)) > 0) {
         status = ct_set_put(block, item) < 0 ? -1 : 0;
-        Py_DECREF(item.key);
     }
     ct_set_close(&source);
     return status;
+}
+
+/* mine | theirs for one set. */
+static ct_set_keys *
+union_of_sets(ct_state *st, PyObject *self, PyObject *other)
+{
+    ct_set_keys *mine = ct_set_still_block(st, self), *block = NULL;
+    ct_set_keys *theirs = mine == NULL ? NULL : ct_set_operand(st, other);
+    if (theirs != NULL) {
+        block = ct_set_roomy_copy(mine, ct_set_count(theirs));
+        if (block == NULL) {
+            PyErr_NoMemory();
+        }
+        else if (ct_set_merge(&block, theirs) < 0) {
+            ct_set_release(block);
+            block = NULL;
+        }
+    }
+    ct_set_give_back(mine);
+    ct_set_give_back(theirs);
+    return block;
 }
 
 PyObject *
 ct_set_union(PyObject *self, PyObject *const *others, Py_ssize_t count)
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
+    if (st != NULL && count == 1 && ct_is_any_set(others[0])) {
+        return result_like(st, self, union_of_sets(st, self, others[0]));
+    }
     ct_set_keys *block = st == NULL ? NULL : copy_of(st, self);
     for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
         if (put_operand(st, &block, others[i]) < 0) {
@@ -81,34 +144,25 @@ ct_set_union(PyObject *self, PyObject *const *others, Py_ssize_t count)
 static ct_set_keys *
 intersect_sets(ct_set_keys *mine, ct_set_keys *theirs)
 {
+    selection picked;
     int larger = ct_set_count(theirs) > ct_set_count(mine);
     ct_set_keys *few = larger ? mine : theirs, *many = larger ? theirs : mine;
-    ct_set_keys *common = ct_set_new(CT_MIN_LOG2);
-    ct_set_item item;
-    Py_ssize_t at = 0;
-    if (common == NULL) {
-        PyErr_NoMemory();
+    if (selection_init(&picked, ct_set_count(few)) < 0) {
         return NULL;
     }
-    while (ct_set_next(few, &at, &item) >= 0) {
-        Py_ssize_t slot = ct_set_find(many, item);
-        if (slot == CT_ERROR || (slot >= 0 && ct_set_add_absent(&common, item) < 0)) {
-            ct_set_release(common);
-            return NULL;
-        }
-    }
-    return common;
+    return block_of_picked(&picked, pick(&picked, few, many, 1));
 }
 
-/* 1 when there is nothing more to be found, 0 to go on, -1 with an error. */
+/* 1 when there is nothing more to be found, 0 to go on, -1 with an error.  Steals the reference. */
 static int
 keep_common(ct_set_keys *mine, ct_set_keys **common, ct_set_item item)
 {
     Py_ssize_t slot = ct_set_find(mine, item);
-    if (slot == CT_MISS) {
-        return 0;
+    if (slot < 0) {
+        Py_DECREF(item.key);
+        return slot == CT_ERROR ? -1 : 0;
     }
-    if (slot == CT_ERROR || ct_set_put(common, item) < 0) {
+    if (ct_set_put(common, item) < 0) {
         return -1;
     }
     return ct_set_count(*common) >= ct_set_count(mine);
@@ -127,7 +181,6 @@ intersect_iterable(ct_state *st, ct_set_keys *mine, PyObject *other)
     int status = ct_set_open(st, other, &source);
     while (status == 0 && (status = ct_set_read(&source, &item)) > 0) {
         int found = keep_common(mine, &common, item);
-        Py_DECREF(item.key);
         status = found < 0 ? -1 : 0;
         if (found > 0) {
             break;
@@ -150,7 +203,7 @@ intersect(ct_state *st, ct_set_keys *mine, PyObject *other)
     }
     ct_set_keys *theirs = ct_set_operand(st, other);
     ct_set_keys *common = theirs == NULL ? NULL : intersect_sets(mine, theirs);
-    ct_set_release(theirs);
+    ct_set_give_back(theirs);
     return common;
 }
 
@@ -161,8 +214,10 @@ ct_set_intersection(PyObject *self, PyObject *const *others, Py_ssize_t count)
     if (count == 0) {
         return PyObject_CallMethod(self, "copy", NULL);
     }
-    ct_set_keys *block = st == NULL ? NULL : ct_set_still_block(st, self);
-    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
+    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
+    ct_set_keys *block = mine == NULL ? NULL : intersect(st, mine, others[0]);
+    ct_set_give_back(mine);
+    for (Py_ssize_t i = 1; block != NULL && i < count; i++) {
         ct_set_keys *common = intersect(st, block, others[i]);
         ct_set_release(block);
         block = common;
@@ -174,24 +229,6 @@ static void
 remove_from(ct_set_keys *block, Py_ssize_t slot)
 {
     Py_DECREF(ct_set_kill(block, slot));
-}
-
-/* Remove from a private block those elements that a larger set has. */
-static int
-subtract_set(ct_set_keys *block, ct_set_keys *theirs)
-{
-    ct_set_item item;
-    Py_ssize_t at = 0, slot;
-    while ((slot = ct_set_next(block, &at, &item)) >= 0) {
-        Py_ssize_t found = ct_set_find(theirs, item);
-        if (found == CT_ERROR) {
-            return -1;
-        }
-        if (found >= 0) {
-            remove_from(block, slot);
-        }
-    }
-    return 0;
 }
 
 static int
@@ -212,22 +249,40 @@ subtract_iterable(ct_state *st, ct_set_keys *block, PyObject *other)
     return status;
 }
 
-static int
-subtract(ct_state *st, ct_set_keys *block, PyObject *other)
+/* The elements of `mine` (borrowed) that the operand has not, in a private block. */
+static ct_set_keys *
+copy_and_subtract(ct_state *st, const ct_set_keys *mine, PyObject *other)
 {
-    if (ct_is_any_set(other)) {
-        ct_set_keys *theirs = ct_set_operand(st, other);
-        if (theirs == NULL) {
-            return -1;
-        }
-        int larger = ct_set_count(theirs) > ct_set_count(block);
-        int status = larger ? subtract_set(block, theirs) : 0;
-        ct_set_release(theirs);
-        if (larger) {
-            return status;
-        }
+    ct_set_keys *block = ct_set_copy(mine);
+    if (block == NULL) {
+        PyErr_NoMemory();
+        return NULL;
     }
-    return subtract_iterable(st, block, other);
+    if (subtract_iterable(st, block, other) < 0) {
+        ct_set_release(block);
+        return NULL;
+    }
+    return ct_set_compacted(block);
+}
+
+/* The same; walks over `mine` unless it is a set four times as large, as `set` does. */
+static ct_set_keys *
+without_operand(ct_state *st, const ct_set_keys *mine, PyObject *other)
+{
+    selection picked;
+    ct_set_keys *block = NULL;
+    if (!ct_is_any_set(other)) {
+        return copy_and_subtract(st, mine, other);
+    }
+    ct_set_keys *theirs = ct_set_operand(st, other);
+    if (theirs != NULL && ct_set_count(mine) / 4 > ct_set_count(theirs)) {
+        block = copy_and_subtract(st, mine, other);
+    }
+    else if (theirs != NULL && selection_init(&picked, ct_set_count(mine)) == 0) {
+        block = block_of_picked(&picked, pick(&picked, mine, theirs, 0));
+    }
+    ct_set_give_back(theirs);
+    return block;
 }
 
 PyObject *
@@ -237,43 +292,42 @@ ct_set_difference(PyObject *self, PyObject *const *others, Py_ssize_t count)
     if (count == 0) {
         return PyObject_CallMethod(self, "copy", NULL);
     }
-    ct_set_keys *block = st == NULL ? NULL : copy_of(st, self);
-    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
-        if (subtract(st, block, others[i]) < 0) {
-            ct_set_release(block);
-            return NULL;
-        }
+    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
+    ct_set_keys *block = mine == NULL ? NULL : without_operand(st, mine, others[0]);
+    ct_set_give_back(mine);
+    for (Py_ssize_t i = 1; block != NULL && i < count; i++) {
+        ct_set_keys *left = without_operand(st, block, others[i]);
+        ct_set_release(block);
+        block = left;
     }
-    return result_like(st, self, block == NULL ? NULL : ct_set_compacted(block));
+    return result_like(st, self, block);
 }
 
-/* mine ^ theirs as a private block; `absent` has room for all of theirs. */
-static ct_set_keys *
-exclusive_or(ct_set_keys *mine, ct_set_keys *theirs, ct_set_item *absent)
+/* Pick what one of the two has and the other has not; `gone` has a byte for each slot of `mine`. */
+static int
+pick_either(selection *picked, const ct_set_keys *mine, const ct_set_keys *theirs,
+            unsigned char *gone)
 {
-    ct_set_keys *block = private_copy(mine); /* the same slot numbers */
     ct_set_item item;
-    Py_ssize_t at = 0, count = 0;
-    while (block != NULL && ct_set_next(theirs, &at, &item) >= 0) {
-        Py_ssize_t slot = ct_set_find(mine, item);
+    Py_ssize_t at = 0, slot;
+    while (ct_set_next(theirs, &at, &item) >= 0) {
+        slot = ct_set_find(mine, item);
         if (slot == CT_ERROR) {
-            ct_set_release(block);
-            return NULL;
+            return -1;
         }
-        if (slot == CT_MISS) {
-            absent[count++] = item;
+        if (slot >= 0) {
+            gone[slot] = 1;
         }
-        else if (ct_set_at(block, slot) != NULL) {
-            remove_from(block, slot);
-        }
-    }
-    for (Py_ssize_t i = 0; block != NULL && i < count; i++) {
-        if (ct_set_add_absent(&block, absent[i]) < 0) {
-            ct_set_release(block);
-            return NULL;
+        else {
+            picked->items[picked->count++] = item;
         }
     }
-    return block == NULL ? NULL : ct_set_compacted(block);
+    for (at = 0; (slot = ct_set_next(mine, &at, &item)) >= 0;) {
+        if (!gone[slot]) {
+            picked->items[picked->count++] = item;
+        }
+    }
+    return 0;
 }
 
 PyObject *
@@ -283,18 +337,17 @@ ct_set_symmetric_difference(PyObject *self, PyObject *other)
     ct_set_keys *theirs = st == NULL ? NULL : ct_set_operand(st, other);
     ct_set_keys *mine = theirs == NULL ? NULL : ct_set_still_block(st, self);
     ct_set_keys *block = NULL;
-    if (mine != NULL) {
-        ct_set_item *absent = PyMem_New(ct_set_item, ct_set_count(theirs) + 1);
-        if (absent == NULL) {
+    selection picked;
+    if (mine != NULL && selection_init(&picked, ct_set_count(mine) + ct_set_count(theirs)) == 0) {
+        unsigned char *gone = PyMem_Calloc(ct_set_mask(mine) + 1, 1);
+        if (gone == NULL) {
             PyErr_NoMemory();
         }
-        else {
-            block = exclusive_or(mine, theirs, absent);
-            PyMem_Free(absent);
-        }
+        block = block_of_picked(&picked, gone == NULL ? -1 : pick_either(&picked, mine, theirs, gone));
+        PyMem_Free(gone);
     }
-    ct_set_release(mine);
-    ct_set_release(theirs);
+    ct_set_give_back(mine);
+    ct_set_give_back(theirs);
     return result_like(st, self, block);
 }
 
@@ -318,14 +371,14 @@ ct_set_issubset(PyObject *self, PyObject *other)
     if (ct_is_any_set(other)) {
         ct_set_keys *theirs = ct_set_operand(st, other);
         result = theirs == NULL ? -1 : ct_set_contains_all(theirs, mine);
-        ct_set_release(theirs);
+        ct_set_give_back(theirs);
     }
     else {
         ct_set_keys *common = intersect_iterable(st, mine, other);
         result = common == NULL ? -1 : ct_set_count(common) == ct_set_count(mine);
         ct_set_release(common);
     }
-    ct_set_release(mine);
+    ct_set_give_back(mine);
     return answer(result);
 }
 
@@ -358,13 +411,26 @@ ct_set_issuperset(PyObject *self, PyObject *other)
     if (ct_is_any_set(other)) {
         ct_set_keys *theirs = ct_set_operand(st, other);
         result = theirs == NULL ? -1 : ct_set_contains_all(mine, theirs);
-        ct_set_release(theirs);
+        ct_set_give_back(theirs);
     }
     else {
         result = all_found(st, mine, other, 1);
     }
-    ct_set_release(mine);
+    ct_set_give_back(mine);
     return answer(result);
+}
+
+static int
+disjoint_sets(const ct_set_keys *mine, const ct_set_keys *theirs)
+{
+    int larger = ct_set_count(theirs) > ct_set_count(mine);
+    const ct_set_keys *few = larger ? mine : theirs, *many = larger ? theirs : mine;
+    ct_set_item item;
+    Py_ssize_t at = 0, slot = CT_MISS;
+    while (slot == CT_MISS && ct_set_next(few, &at, &item) >= 0) {
+        slot = ct_set_find(many, item);
+    }
+    return slot == CT_ERROR ? -1 : slot == CT_MISS;
 }
 
 PyObject *
@@ -372,8 +438,16 @@ ct_set_isdisjoint(PyObject *self, PyObject *other)
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
-    int result = mine == NULL ? -1 : all_found(st, mine, other, 0);
-    ct_set_release(mine);
+    int result = -1;
+    if (mine != NULL && ct_is_any_set(other)) {
+        ct_set_keys *theirs = ct_set_operand(st, other);
+        result = theirs == NULL ? -1 : disjoint_sets(mine, theirs);
+        ct_set_give_back(theirs);
+    }
+    else if (mine != NULL) {
+        result = all_found(st, mine, other, 0);
+    }
+    ct_set_give_back(mine);
     return answer(result);
 }
 
@@ -434,8 +508,8 @@ ct_set_richcompare(PyObject *self, PyObject *other, int op)
         result = compare_blocks(mine, theirs, op == Py_NE ? Py_EQ : op);
         result = op == Py_NE && result >= 0 ? !result : result;
     }
-    ct_set_release(mine);
-    ct_set_release(theirs);
+    ct_set_give_back(mine);
+    ct_set_give_back(theirs);
     return answer(result);
 }
 
@@ -541,7 +615,7 @@ members_of(ct_state *st, PyObject *self)
     while (list != NULL && ct_set_next(block, &at, &item) >= 0) {
         PyList_SET_ITEM(list, count++, Py_NewRef(item.key));
     }
-    ct_set_release(block);
+    ct_set_give_back(block);
     return list;
 }
 

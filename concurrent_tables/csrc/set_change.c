@@ -14,7 +14,6 @@ typedef struct {
     const ct_set_operands *theirs;
     int whole;
     PyObject *cloned; /* FrozenSet for the CLONED event, once one was wanted */
-    int clones;       /* this time the change is one: an empty set is filled from a whole one */
     ct_set_memo memo;
     ct_set_plan plan;
     ct_pending pending;
@@ -28,13 +27,6 @@ fill_of(const change *c, const ct_set_keys *block)
     return fills && ct_set_count(block) == 0 && c->theirs->count == 1 ? c->theirs->blocks[0] : NULL;
 }
 
-/* May the operand's own block become the set's?  Only if nobody else can see it. */
-static int
-can_take(const change *c, const ct_set_keys *fill)
-{
-    return fill != NULL && c->cloned == NULL && ct_load_acquire(&((ct_set_keys *)fill)->refs) == 1;
-}
-
 /* -- committing --------------------------------------------------------------------------------- */
 
 static void
@@ -44,42 +36,31 @@ record_held(change *c, const ct_set_keys *old)
     if (t->log == NULL) {
         return;
     }
-    if (c->clones) {
-        ct_event_held(t, &c->pending, CT_KIND_CLONED, NULL, NULL, c->cloned);
-        return;
-    }
     for (Py_ssize_t i = 0; i < c->plan.nremovals; i++) {
         const ct_set_slot *slot = &old->slots[c->plan.removals[i]];
         PyObject *key = (PyObject *)ct_load_relaxed(&((ct_set_slot *)slot)->key);
         ct_event_held(t, &c->pending, CT_KIND_DELETED, key, NULL, NULL);
     }
     for (Py_ssize_t i = 0; i < c->plan.nadditions; i++) {
-        ct_event_held(t, &c->pending, CT_KIND_ADDED, c->plan.additions[i].key, NULL, NULL);
+        ct_event_held(t, &c->pending, CT_KIND_ADDED, c->plan.additions[i].item.key, NULL, NULL);
     }
 }
 
+/* `same`: the slots have the numbers for which the plan was made. */
 static void
-take_held(change *c, ct_set_keys *fill, Py_ssize_t bump)
+add_all(const change *c, ct_set_keys *block, int same)
 {
-    ct_set_begin_held(c->s, &c->pending, bump);
-    ct_set_hold(fill); /* one hold is the operand's still */
-    fill->owns = CT_OWNS_NOTHING;
-    ct_set_publish_held(c->s, &c->pending, fill);
-    record_held(c, fill);
-    ct_set_end_held(c->s, &c->pending, bump);
-}
-
-/* How many slots the longest search for an empty one passed. */
-static size_t
-add_all(const change *c, ct_set_keys *block)
-{
-    size_t longest = 0;
     for (Py_ssize_t i = 0; i < c->plan.nadditions; i++) {
-        Py_INCREF(c->plan.additions[i].key);
-        size_t steps = ct_set_append(block, c->plan.additions[i]);
-        longest = steps > longest ? steps : longest;
+        ct_set_addition *addition = &c->plan.additions[i];
+        ct_set_item item = addition->item;
+        Py_INCREF(item.key);
+        if (same && ct_set_is_vacant(block, addition->slot, item.hash)) {
+            ct_set_place(block, item, addition->slot);
+        }
+        else {
+            ct_set_append(block, item);
+        }
     }
-    return longest;
 }
 
 /* The contents without the removals, with room for the additions; borrowed references. */
@@ -100,7 +81,7 @@ without_removals(const change *c, const ct_set_keys *block)
     }
     fresh = ct_set_new(ct_set_log2_above((left + plan->nadditions) * CT_SET_LARGE_GROWTH));
     while (fresh != NULL && (slot = ct_set_next(block, &at, &item)) >= 0) {
-        if (plan->gone == NULL || !plan->gone[slot]) {
+        if (!ct_plan_removes(plan, slot)) {
             ct_set_append(fresh, item);
         }
     }
@@ -125,7 +106,7 @@ apply_block_held(change *c, Py_ssize_t bump)
         return CT_NO_MEMORY;
     }
     fresh->owns = CT_OWNS_NOTHING;
-    add_all(c, fresh);
+    add_all(c, fresh, 0);
     ct_set_begin_held(c->s, &c->pending, bump);
     drop_removed(c, old); /* the old block keeps the pointers for readers already there */
     record_held(c, old);
@@ -140,14 +121,13 @@ apply_in_place_held(change *c, Py_ssize_t bump)
 {
     ct_set_table *s = c->s;
     ct_set_keys *block = ct_load_relaxed(&s->block);
-    if (ct_set_room(block) < c->plan.nadditions) {
-        if (c->plan.nremovals > 0) {
-            return apply_block_held(c, bump); /* moving to another block renumbers the slots */
-        }
-        if (ct_set_reserve_held(s, &c->pending, c->plan.nadditions) < 0) {
-            return CT_NO_MEMORY;
-        }
-        block = ct_load_relaxed(&s->block);
+    int same = ct_set_room(block) >= c->plan.nadditions;
+    if (!same && c->plan.nremovals > 0) {
+        return apply_block_held(c, bump); /* moving to another block renumbers the slots */
+    }
+    block = ct_set_reserve_held(s, &c->pending, c->plan.nadditions);
+    if (block == NULL) {
+        return CT_NO_MEMORY;
     }
     ct_set_begin_held(s, &c->pending, bump);
     record_held(c, block);
@@ -155,51 +135,100 @@ apply_in_place_held(change *c, Py_ssize_t bump)
     for (Py_ssize_t i = 0; i < c->plan.nremovals; i++) {
         ct_set_kill(block, c->plan.removals[i]);
     }
-    size_t longest = add_all(c, block);
+    add_all(c, block, same);
     ct_set_end_held(s, &c->pending, bump);
-    ct_set_tidy_held(s, &c->pending, longest);
     return CT_DONE;
 }
-
-/* -- deciding ----------------------------------------------------------------------------------- */
 
 /* The plan stands: make sure of the memory, then commit. */
 static int
 apply_held(change *c)
 {
     ct_table *t = &c->s->base;
-    const ct_set_keys *block = ct_load_relaxed(&c->s->block);
-    ct_set_keys *fill = fill_of(c, block);
-    Py_ssize_t count = c->plan.nremovals + c->plan.nadditions, bump = count;
+    Py_ssize_t count = c->plan.nremovals + c->plan.nadditions;
     if (count == 0) {
         return CT_NOT_MET;
     }
-    c->clones = fill != NULL && c->whole;
-    if (c->clones) {
-        bump = 1;
-        if (t->log != NULL && c->cloned == NULL) {
-            return NEED_CLONE;
-        }
-    }
-    if (ct_event_reserve_many_held(t, &c->pending, bump) < 0
-        || (c->plan.nremovals > 0 && c->pending.more == NULL
-            && ct_pending_reserve(&c->pending, c->plan.nremovals) < 0)) {
+    if (ct_event_reserve_many_held(t, &c->pending, count) < 0
+        || (c->plan.nremovals > 0 && ct_pending_reserve(&c->pending, c->plan.nremovals) < 0)) {
         return CT_NO_MEMORY;
     }
-    if (can_take(c, fill)) {
-        take_held(c, fill, bump);
-        return CT_DONE;
-    }
     if (count == 1 || !CT_FT || !ct_is_shared(t)) {
-        return apply_in_place_held(c, bump);
+        return apply_in_place_held(c, count);
     }
-    return apply_block_held(c, bump);
+    return apply_block_held(c, count);
 }
+
+/* -- filling an empty set ----------------------------------------------------------------------- */
+
+/* The operand's own block if nobody else has it, else a copy; the set then owns the references. */
+static ct_set_keys *
+taken_or_copied(ct_set_keys *fill)
+{
+    ct_set_keys *fresh = fill;
+    if (ct_load_acquire(&fill->refs) == 1) {
+        ct_set_hold(fill); /* one hold is the operand's still */
+    }
+    else {
+        fresh = ct_set_copy(fill);
+    }
+    if (fresh != NULL) {
+        fresh->owns = CT_OWNS_NOTHING;
+    }
+    return fresh;
+}
+
+static void
+record_fill_held(change *c, ct_set_keys *fill)
+{
+    ct_table *t = &c->s->base;
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    if (t->log != NULL && c->whole) {
+        ct_event_held(t, &c->pending, CT_KIND_CLONED, NULL, NULL, c->cloned);
+        return;
+    }
+    while (t->log != NULL && ct_set_next(fill, &at, &item) >= 0) {
+        ct_event_held(t, &c->pending, CT_KIND_ADDED, item.key, NULL, NULL);
+    }
+}
+
+/* An empty set gets what an operand has; no element needs comparing. */
+static int
+fill_held(change *c, ct_set_keys *fill)
+{
+    ct_table *t = &c->s->base;
+    Py_ssize_t count = ct_set_count(fill), bump = c->whole ? 1 : count;
+    if (count == 0) {
+        return CT_NOT_MET;
+    }
+    if (c->whole && t->log != NULL && c->cloned == NULL) {
+        return NEED_CLONE;
+    }
+    if (ct_event_reserve_many_held(t, &c->pending, bump) < 0) {
+        return CT_NO_MEMORY;
+    }
+    ct_set_keys *fresh = taken_or_copied(fill);
+    if (fresh == NULL) {
+        return CT_NO_MEMORY;
+    }
+    ct_set_begin_held(c->s, &c->pending, bump);
+    ct_set_publish_held(c->s, &c->pending, fresh);
+    record_fill_held(c, fresh);
+    ct_set_end_held(c->s, &c->pending, bump);
+    return CT_DONE;
+}
+
+/* -- deciding ----------------------------------------------------------------------------------- */
 
 static int
 change_held(change *c)
 {
     const ct_set_keys *block = ct_load_relaxed(&c->s->block);
+    ct_set_keys *fill = fill_of(c, block);
+    if (fill != NULL) {
+        return fill_held(c, fill);
+    }
     int status = ct_plan_make(&c->plan, c->kind, block, c->theirs, &c->memo);
     if (status < 0) {
         return status;
@@ -212,9 +241,7 @@ static int
 supply(change *c, int status, int *own_restarts)
 {
     if (status == NEED_CLONE) {
-        ct_set_hold(c->theirs->blocks[0]);
-        c->cloned = ct_frozen_set_from(c->s->base.st, ct_frozen_set_type(c->s->base.st),
-                                       c->theirs->blocks[0]);
+        c->cloned = ct_frozen_set_of(c->s->base.st, c->theirs->blocks[0]);
         return c->cloned == NULL ? -1 : 0;
     }
     ct_record *self = ct_self();

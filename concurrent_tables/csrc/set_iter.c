@@ -1,105 +1,94 @@
 /* Iterators over sets: weakly consistent, safe to share between threads, indifferent to changes.
  *
- * An iterator holds the block that was current when it was made, and the range of its insertions.  Each
- * of them is one element that, once dead, stays dead; so nothing is yielded twice, and what was there from start
- * to end is yielded once.  Positions are claimed with an atomic counter: threads that share an iterator
- * divide the elements.  Once the set has moved to another block, an element is yielded if the
- * present block still holds the identical object; the old block then owns its elements
- * (ct_set_publish_held), so that they can be looked at. */
-#include "set.h"
+ * An iterator borrows the block that was current when it was made (set_keys.h), which therefore stays as
+ * it is: nothing is yielded twice, and nothing that came later.  Slots are claimed with an atomic counter:
+ * threads that share an iterator divide the elements.  Once the set has moved to another block, an element
+ * is yielded if the present block still holds the identical object. */
+#include "set_operand.h"
 
 typedef struct {
     PyObject_HEAD
     PyObject *table;    /* ConcurrentSet or FrozenSet */
-    ct_set_keys *block; /* held */
-    Py_ssize_t first, limit;
-    ct_ssize claimed;
+    ct_set_keys *block; /* borrowed; the empty block once there is nothing more to come */
+    ct_ssize claimed;   /* slots before this one are somebody's */
     int frozen;
 } set_iter;
 
-/* The element of an insertion as a new reference, NULL when it is gone.  *failed: an error is set. */
-static PyObject *
-element_now(set_iter *it, Py_ssize_t position, int *failed)
+/* Whether the set that this iterator walks still has an element of its block; -1 with an error. */
+CT_NOINLINE static int
+still_there(set_iter *it, PyObject *key, Py_ssize_t slot)
 {
-    Py_ssize_t slot = ct_set_order(it->block, position);
-    if (it->frozen) {
-        PyObject *key = ct_set_at(it->block, slot);
-        Py_XINCREF(key);
-        return key;
-    }
     ct_set_table *s = CT_SET(it->table);
     ct_record *self = ct_enter(&s->base);
     if (self == NULL) {
-        *failed = 1;
-        return NULL;
+        return -1;
     }
-    PyObject *key = ct_set_at(it->block, slot);
-    if (key != NULL) {
-        ct_set_keys *present = ct_set_block(s); /* after the key: see there whether it has moved */
-        if (present != it->block
-            && !ct_set_identical(present, key, it->block->slots[slot].hash)) {
-            key = NULL;
-        }
-    }
-    Py_XINCREF(key); /* pinned: it is the set's or the block's */
+    int there = ct_set_identical(ct_set_block(s), key, it->block->slots[slot].hash);
     ct_unpin(self);
-    return key;
+    return there;
 }
+
+/* 1 when the element in a slot is to be yielded, 0, -1 with an error. */
+CT_INLINE int
+is_current(set_iter *it, PyObject *key, Py_ssize_t slot)
+{
+    if (it->frozen || CT_LIKELY(ct_load_acquire(&CT_SET(it->table)->block) == it->block)) {
+        return 1;
+    }
+    return still_there(it, key, slot);
+}
+
+/* Nobody else can be calling next() when this thread has the only reference. */
+CT_INLINE int
+is_mine_alone(PyObject *self)
+{
+#if CT_FT && PY_VERSION_HEX >= 0x030E0000
+    return PyUnstable_Object_IsUniquelyReferenced(self);
+#else
+    (void)self;
+    return !CT_FT;
+#endif
+}
+
+/* The next slot that has an element and is not claimed yet, now claimed; CT_MISS at the end. */
+CT_INLINE Py_ssize_t
+claim(set_iter *it, ct_set_item *item, int alone)
+{
+    Py_ssize_t from = ct_load_relaxed(&it->claimed), at = from;
+    Py_ssize_t slot = ct_set_next(it->block, &at, item);
+    if (CT_LIKELY(alone)) {
+        ct_store_relaxed(&it->claimed, at);
+        return slot;
+    }
+    while (!ct_cas_seq_cst(&it->claimed, &from, at)) {
+        at = from;
+        slot = ct_set_next(it->block, &at, item);
+    }
+    return slot;
+}
+
+static int iter_clear(PyObject *self);
 
 static PyObject *
 iter_next(PyObject *self)
 {
     set_iter *it = (set_iter *)self;
-    int failed = 0;
-    for (;;) {
-#if CT_FT
-        Py_ssize_t position = ct_fetch_add_relaxed(&it->claimed, 1);
-#else
-        Py_ssize_t position = ct_load_relaxed(&it->claimed);
-        ct_store_relaxed(&it->claimed, position + 1);
-#endif
-        if (position >= it->limit - it->first) {
-            ct_store_relaxed(&it->claimed, it->limit - it->first);
+    int alone = is_mine_alone(self);
+    ct_set_item item;
+    Py_ssize_t slot;
+    while ((slot = claim(it, &item, alone)) >= 0) {
+        int current = is_current(it, item.key, slot);
+        if (CT_LIKELY(current > 0)) {
+            return Py_NewRef(item.key); /* the block is lent: its keys are alive */
+        }
+        if (current < 0) {
             return NULL;
         }
-        PyObject *key = element_now(it, it->first + position, &failed);
-        if (key != NULL || failed) {
-            return key;
-        }
     }
-}
-
-static void
-start(set_iter *it)
-{
-    it->first = it->block->bottom;
-    it->limit = ct_set_filled(it->block);
-}
-
-static int
-attach(set_iter *it)
-{
-    ct_section section;
-    if (it->frozen) {
-        it->block = CT_FROZEN_SET(it->table)->block;
-        ct_set_hold(it->block);
-        start(it);
-        return 0;
+    if (alone) {
+        iter_clear(self); /* the loan ends: the next change need not copy */
     }
-    ct_set_table *s = CT_SET(it->table);
-    if (ct_touch(&s->base) < 0) {
-        return -1;
-    }
-    /* The section, so that whoever replaces the block sees that it is held. */
-    ct_lock(&s->base, &section);
-    it->block = ct_load_relaxed(&s->block);
-    ct_set_hold(it->block);
-    if (it->block != ct_set_empty) {
-        ct_fetch_add_relaxed(&it->block->holds, 1);
-    }
-    start(it);
-    ct_unlock(&section);
-    return 0;
+    return NULL;
 }
 
 PyObject *
@@ -112,12 +101,10 @@ ct_set_iter(PyObject *table)
     }
     it->table = Py_NewRef(table);
     it->frozen = ct_is_frozen_set(st, table);
-    it->block = ct_set_empty;
-    it->first = it->limit = 0;
     ct_store_relaxed(&it->claimed, 0);
-    int status = attach(it);
+    it->block = ct_set_still_block(st, table);
     PyObject_GC_Track(it);
-    if (status < 0) {
+    if (it->block == NULL) {
         Py_CLEAR(it);
     }
     return (PyObject *)it;
@@ -137,13 +124,7 @@ iter_clear(PyObject *self)
     set_iter *it = (set_iter *)self;
     ct_set_keys *block = it->block;
     it->block = ct_set_empty;
-    it->limit = it->first = 0;
-    if (block != ct_set_empty) {
-        if (!it->frozen) {
-            ct_fetch_add_acq_rel(&block->holds, -1);
-        }
-        ct_set_release(block);
-    }
+    ct_set_give_back(block);
     Py_CLEAR(it->table);
     return 0;
 }
@@ -162,13 +143,16 @@ static PyObject *
 iter_length_hint(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     set_iter *it = (set_iter *)self;
-    Py_ssize_t left = it->limit - it->first - ct_load_relaxed(&it->claimed);
+    ct_set_item item;
+    Py_ssize_t at = ct_load_relaxed(&it->claimed), left = at == 0 ? ct_set_count(it->block) : 0;
     Py_ssize_t size = it->table == NULL ? 0 : PyObject_Size(it->table);
     if (size < 0) {
         return NULL;
     }
-    left = size < left ? size : left;
-    return PyLong_FromSsize_t(left < 0 ? 0 : left);
+    while (at > 0 && ct_set_next(it->block, &at, &item) >= 0) {
+        left++;
+    }
+    return PyLong_FromSsize_t(size < left ? size : left);
 }
 
 /* iter([...the rest...]), without using the iterator up. */
@@ -179,14 +163,13 @@ iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
     PyObject *builtins = PyImport_ImportModule("builtins");
     PyObject *iter = builtins ? PyObject_GetAttrString(builtins, "iter") : NULL;
     PyObject *rest = iter ? PyList_New(0) : NULL;
-    Py_ssize_t position = it->first + ct_load_relaxed(&it->claimed);
-    int failed = 0;
-    for (; rest != NULL && position < it->limit; position++) {
-        PyObject *key = element_now(it, position, &failed);
-        if (failed || (key != NULL && PyList_Append(rest, key) < 0)) {
+    Py_ssize_t at = ct_load_relaxed(&it->claimed), slot;
+    ct_set_item item;
+    while (rest != NULL && (slot = ct_set_next(it->block, &at, &item)) >= 0) {
+        int current = is_current(it, item.key, slot);
+        if (current < 0 || (current > 0 && PyList_Append(rest, item.key) < 0)) {
             Py_CLEAR(rest);
         }
-        Py_XDECREF(key);
     }
     Py_XDECREF(builtins);
     if (rest == NULL) {

@@ -19,7 +19,6 @@ ct_set_process_init(void)
             return -1;
         }
         block->kind = CT_SET_BLOCK;
-        block->order = (char *)&block->slots[1];
         ct_store_relaxed(&block->refs, 1);
         ct_set_empty = block;
     }
@@ -36,17 +35,21 @@ ct_set_log2_above(Py_ssize_t count)
     return log2_size;
 }
 
-static int
-order_width(int log2_size)
-{
-    return log2_size <= 8 ? 0 : log2_size <= 16 ? 1 : log2_size <= 32 ? 2 : 3;
-}
-
 /* The next insertion is refused once fill * 5 >= mask * 3. */
 static size_t
 fill_limit(size_t mask)
 {
     return (3 * mask - 1) / 5 + 1;
+}
+
+int
+ct_set_log2_for(Py_ssize_t count)
+{
+    int log2_size = CT_MIN_LOG2;
+    while (log2_size < 62 && (Py_ssize_t)fill_limit(((size_t)1 << log2_size) - 1) < count) {
+        log2_size++;
+    }
+    return log2_size;
 }
 
 static ct_set_keys *
@@ -55,24 +58,21 @@ allocate(int log2_size)
     if (log2_size > 48) {
         return NULL;
     }
-    size_t size = (size_t)1 << log2_size, capacity = fill_limit(size - 1);
-    int width = order_width(log2_size);
-    ct_set_keys *block =
-        PyMem_Malloc(sizeof(ct_set_keys) + size * sizeof(ct_set_slot) + (capacity << width));
+    size_t size = (size_t)1 << log2_size;
+    ct_set_keys *block = PyMem_Malloc(sizeof(ct_set_keys) + size * sizeof(ct_set_slot));
     if (block == NULL) {
         return NULL;
     }
     ct_store_relaxed(&block->refs, 1);
     block->log2_size = (uint8_t)log2_size;
-    block->width = (uint8_t)width;
+    block->unused = 0;
     block->kind = CT_SET_BLOCK;
     block->owns = CT_OWNS_ALL;
-    block->capacity = (Py_ssize_t)capacity;
-    block->order = (char *)&block->slots[size];
+    block->capacity = (Py_ssize_t)fill_limit(size - 1);
     ct_store_relaxed(&block->fill, 0);
     ct_store_relaxed(&block->used, 0);
-    ct_store_relaxed(&block->holds, 0);
-    block->bottom = 0;
+    ct_store_relaxed(&block->loans, 0);
+    block->finger = 0;
     return block;
 }
 
@@ -102,11 +102,28 @@ ct_set_release(ct_set_keys *block)
     }
 }
 
+void
+ct_set_lend_held(ct_set_keys *block)
+{
+    if (block != ct_set_empty) { /* which never changes */
+        ct_fetch_add_relaxed(&block->refs, 1);
+        ct_fetch_add_relaxed(&block->loans, 1);
+    }
+}
+
+void
+ct_set_give_back(ct_set_keys *block)
+{
+    if (block != NULL && block != ct_set_empty) {
+        ct_fetch_add_acq_rel(&block->loans, -1); /* what the borrower read, it read before */
+        ct_set_release(block);
+    }
+}
+
 size_t
 ct_set_nbytes(const ct_set_keys *block)
 {
-    return sizeof(ct_set_keys) + (sizeof(ct_set_slot) << block->log2_size)
-           + ((size_t)block->capacity << block->width);
+    return sizeof(ct_set_keys) + (sizeof(ct_set_slot) << block->log2_size);
 }
 
 void
@@ -126,49 +143,36 @@ ct_set_free(ct_keys *keys)
 
 /* -- contents ----------------------------------------------------------------------------------- */
 
-static void
-order_append(ct_set_keys *block, Py_ssize_t position, size_t slot)
+size_t
+ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash)
 {
-    switch (block->width) {
-    case 0:
-        ((uint8_t *)block->order)[position] = (uint8_t)slot;
-        break;
-    case 1:
-        ((uint16_t *)block->order)[position] = (uint16_t)slot;
-        break;
-    case 2:
-        ((uint32_t *)block->order)[position] = (uint32_t)slot;
-        break;
-    default:
-        ((uint64_t *)block->order)[position] = slot;
-        break;
+    ct_set_walk walk;
+    size_t mask = ct_set_mask(block);
+    ct_set_walk_start(block, hash, &walk);
+    while (!ct_set_is_vacant(block, walk.at, hash)) {
+        ct_set_walk_on(&walk, mask);
     }
+    return walk.at;
 }
 
 void
 ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
 {
-    Py_ssize_t position = ct_set_filled(block);
-    CT_ASSERT(position < block->capacity);
-    block->slots[slot].hash = item.hash;
-    order_append(block, position, slot);
+    if (ct_load_relaxed(&block->slots[slot].key) == 0) {
+        CT_ASSERT(ct_set_room(block) > 0);
+        block->slots[slot].hash = item.hash;
+        ct_add_relaxed(&block->fill, 1);
+    }
+    CT_ASSERT(block->slots[slot].hash == item.hash);
     CT_POINT(set_key_publish);
     ct_store_release(&block->slots[slot].key, (uintptr_t)item.key); /* I3: the slot is complete */
-    ct_store_release(&block->fill, position + 1); /* after the key: see set_keys.h */
     ct_store_release(&block->used, ct_set_count(block) + 1);
 }
 
-size_t
+void
 ct_set_append(ct_set_keys *block, ct_set_item item)
 {
-    ct_set_walk walk;
-    size_t mask = ct_set_mask(block);
-    ct_set_walk_start(block, item.hash, &walk);
-    while (ct_load_relaxed(&block->slots[walk.at].key) != 0) {
-        ct_set_walk_on(&walk, mask);
-    }
-    ct_set_place(block, item, walk.at);
-    return walk.steps;
+    ct_set_place(block, item, ct_set_vacancy(block, item.hash));
 }
 
 PyObject *
@@ -181,14 +185,21 @@ ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
     return key;
 }
 
+/* Goes round like the finger of CPython's set.pop, so that a run of pop is linear. */
 Py_ssize_t
 ct_set_first_live(ct_set_keys *block)
 {
     ct_set_item item;
-    Py_ssize_t at = 0, slot = ct_set_next(block, &at, &item);
-    if (block != ct_set_empty) {
-        block->bottom = slot < 0 ? at : at - 1; /* keeps a run of pop linear */
+    Py_ssize_t at = block->finger, slot;
+    if (ct_set_count(block) == 0) {
+        return CT_MISS;
     }
+    slot = ct_set_next(block, &at, &item);
+    if (slot < 0) {
+        at = 0;
+        slot = ct_set_next(block, &at, &item);
+    }
+    block->finger = slot;
     return slot;
 }
 
@@ -215,17 +226,33 @@ ct_set_roomier(const ct_set_keys *block)
 
 /* -- copies ------------------------------------------------------------------------------------- */
 
-ct_set_keys *
-ct_set_rebuilt(const ct_set_keys *block, Py_ssize_t minimum)
+/* Fill the empty slots of a fresh block, which nobody else sees yet. */
+static void
+fill_fresh(ct_set_keys *fresh, const ct_set_keys *block)
 {
-    ct_set_keys *fresh = ct_set_new(ct_set_log2_above(minimum));
     ct_set_item item;
     Py_ssize_t at = 0;
+    size_t mask = ct_set_mask(fresh);
+    while (ct_set_next(block, &at, &item) >= 0) {
+        ct_set_walk walk;
+        ct_set_walk_start(fresh, item.hash, &walk);
+        while (ct_load_relaxed(&fresh->slots[walk.at].key) != 0) {
+            ct_set_walk_on(&walk, mask);
+        }
+        fresh->slots[walk.at].hash = item.hash;
+        ct_store_relaxed(&fresh->slots[walk.at].key, (uintptr_t)item.key);
+    }
+    ct_store_relaxed(&fresh->fill, ct_set_count(block));
+    ct_store_relaxed(&fresh->used, ct_set_count(block));
+}
+
+ct_set_keys *
+ct_set_rebuilt(const ct_set_keys *block, int log2_size)
+{
+    ct_set_keys *fresh = ct_set_new(log2_size);
     if (fresh != NULL) {
         fresh->owns = CT_OWNS_NOTHING;
-        while (ct_set_next(block, &at, &item) >= 0) {
-            ct_set_append(fresh, item);
-        }
+        fill_fresh(fresh, block);
     }
     return fresh;
 }
@@ -234,17 +261,14 @@ ct_set_keys *
 ct_set_clone(const ct_set_keys *block)
 {
     if (block == ct_set_empty) {
-        return ct_set_rebuilt(block, 0);
+        return ct_set_rebuilt(block, CT_MIN_LOG2);
     }
     ct_set_keys *fresh = allocate(block->log2_size);
     if (fresh != NULL) {
-        size_t slots = sizeof(ct_set_slot) << block->log2_size;
-        size_t order = (size_t)ct_set_filled(block) << block->width;
-        memcpy(fresh->slots, block->slots, slots);
-        memcpy(fresh->order, block->order, order);
+        memcpy(fresh->slots, block->slots, sizeof(ct_set_slot) << block->log2_size);
         ct_store_relaxed(&fresh->fill, ct_set_filled(block));
         ct_store_relaxed(&fresh->used, ct_set_count(block));
-        fresh->bottom = block->bottom;
+        fresh->finger = block->finger;
         fresh->owns = CT_OWNS_NOTHING;
     }
     return fresh;
@@ -271,20 +295,26 @@ owning(ct_set_keys *fresh)
 }
 
 ct_set_keys *
+ct_set_roomy_copy(const ct_set_keys *block, Py_ssize_t more)
+{
+    Py_ssize_t used = ct_set_count(block);
+    if (ct_set_room(block) < more) {
+        return owning(ct_set_rebuilt(block, ct_set_log2_for(used + more)));
+    }
+    return owning(ct_set_crowded(block) ? ct_set_rebuilt(block, ct_set_log2_above((used + more) * 2))
+                                        : ct_set_clone(block));
+}
+
+ct_set_keys *
 ct_set_copy(const ct_set_keys *block)
 {
-    return owning(ct_set_clone(block));
+    return ct_set_roomy_copy(block, 0);
 }
 
 ct_set_keys *
 ct_set_frozen_copy(const ct_set_keys *block)
 {
-    if (ct_set_count(block) == 0) {
-        return ct_set_empty;
-    }
-    return owning(ct_set_crowded(block)
-                      ? ct_set_rebuilt(block, ct_set_count(block) * CT_SET_LARGE_GROWTH)
-                      : ct_set_clone(block));
+    return ct_set_count(block) == 0 ? ct_set_empty : ct_set_copy(block);
 }
 
 /* -- private blocks ----------------------------------------------------------------------------- */
@@ -306,11 +336,11 @@ ct_set_seek(const ct_set_keys *block, ct_set_item item, ct_set_walk *walk)
     }
 }
 
-/* Replace a private block by one with more than `minimum` slots, to which the references move. */
+/* Replace a private block by one of 2^log2_size slots, to which the references move. */
 static int
-move_to_larger(ct_set_keys **block, Py_ssize_t minimum)
+move_to(ct_set_keys **block, int log2_size)
 {
-    ct_set_keys *old = *block, *fresh = ct_set_rebuilt(old, minimum);
+    ct_set_keys *old = *block, *fresh = ct_set_rebuilt(old, log2_size);
     if (fresh == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -329,7 +359,7 @@ ct_set_keys *
 ct_set_compacted(ct_set_keys *block)
 {
     if (ct_set_crowded(block)
-        && move_to_larger(&block, ct_set_count(block) * CT_SET_LARGE_GROWTH) < 0) {
+        && move_to(&block, ct_set_log2_above(ct_set_count(block) * CT_SET_LARGE_GROWTH)) < 0) {
         ct_set_release(block);
         return NULL;
     }
@@ -337,14 +367,33 @@ ct_set_compacted(ct_set_keys *block)
 }
 
 int
-ct_set_add_absent(ct_set_keys **block, ct_set_item item)
+ct_set_make_room(ct_set_keys **block, Py_ssize_t more)
 {
-    if (ct_set_room(*block) == 0 && move_to_larger(block, ct_set_roomier(*block)) < 0) {
-        return -1;
+    return ct_set_room(*block) >= more
+               ? 0
+               : move_to(block, ct_set_log2_for(ct_set_count(*block) + more));
+}
+
+int
+ct_set_trim(ct_set_keys **block)
+{
+    int log2_size = ct_set_log2_above(ct_set_roomier(*block));
+    return (*block)->log2_size <= log2_size ? 0 : move_to(block, log2_size);
+}
+
+ct_set_keys *
+ct_set_of(const ct_set_item *items, Py_ssize_t count)
+{
+    ct_set_keys *block = ct_set_new(ct_set_log2_for(count));
+    if (block == NULL) {
+        PyErr_NoMemory();
+        return NULL;
     }
-    Py_INCREF(item.key);
-    ct_set_append(*block, item);
-    return 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(items[i].key);
+        ct_set_append(block, items[i]);
+    }
+    return block;
 }
 
 int
@@ -353,14 +402,37 @@ ct_set_put(ct_set_keys **block, ct_set_item item)
     ct_set_walk walk;
     Py_ssize_t slot = ct_set_seek(*block, item, &walk);
     if (slot != CT_MISS) {
+        Py_DECREF(item.key);
         return slot == CT_ERROR ? -1 : 0;
     }
     if (CT_UNLIKELY(ct_set_room(*block) == 0)) {
-        return ct_set_add_absent(block, item) < 0 ? -1 : 1;
+        if (move_to(block, ct_set_log2_above(ct_set_roomier(*block))) < 0) {
+            Py_DECREF(item.key);
+            return -1;
+        }
+        ct_set_append(*block, item);
+        return 1;
     }
-    Py_INCREF(item.key);
-    ct_set_place(*block, item, walk.at);
+    ct_set_place(*block, item, ct_set_vacant(&walk));
     return 1;
+}
+
+int
+ct_set_merge(ct_set_keys **block, const ct_set_keys *from)
+{
+    ct_set_item item;
+    Py_ssize_t at = 0;
+    int status = ct_set_make_room(block, ct_set_count(from));
+    while (status == 0 && ct_set_next(from, &at, &item) >= 0) {
+        ct_set_walk walk;
+        Py_ssize_t slot = ct_set_seek(*block, item, &walk);
+        if (slot == CT_MISS) {
+            Py_INCREF(item.key);
+            ct_set_place(*block, item, ct_set_vacant(&walk));
+        }
+        status = slot == CT_ERROR ? -1 : 0;
+    }
+    return status;
 }
 
 int

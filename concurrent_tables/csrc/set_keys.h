@@ -1,22 +1,28 @@
-/* Set blocks: one open-addressed array of hashes and keys, and the order of the insertions.
+/* Set blocks: one open-addressed array of hashes and keys.
  *
- *   header | slots: 2^n of {hash, key} | order: the slot numbers, oldest insertion first
+ *   header | slots: 2^n of {hash, key}
  *
- *   key word:  0 -> pointer -> CT_DEAD, each step once (I2); its hash is written once, before it (I3)
- *   order[n]:  the slot of the n-th insertion, in 1, 2, 4 or 8 bytes; written before `fill` says so
- *
- * A dead slot is never filled again: a reader that holds a slot number can never be handed another
- * key.  So a miss is linearizable (nothing lies behind an empty slot, and the slots before it were
- * taken for good when the reader passed them), and a hit linearizes at the load of the key.
- *
- * The insertions since a moment are a range of `order`.  That is what a miss found without the lock is
- * checked against, and what an iterator may yield.  `fill` is raised after the key is stored, so a lookup
- * that loads `fill` and then probes either meets a key or finds it in the range beyond (the other order
- * would let a key fall between the two).
+ *   key word:  0 -> pointer <-> CT_DEAD; its hash is written once, before the first key (I3)
  *
  * Lookups start at `hash & mask`, look at 9 slots more where they fit, then go on with
  * (5*i + perturb + 1) & mask, perturb >>= 5.  A block is replaced when 3/5 of it is filled.
  * Source of the scheme and its constants: CPython Objects/setobject.c.
+ *
+ * A dead slot is filled again only by a key of the hash that it has (CPython's never is).  So a key that
+ * comes and goes keeps its slot instead of making its probe sequence longer each time, and a hash
+ * never changes under a reader.  I2 forbids the reuse of an entry because a reader that had found it would
+ * be handed another key's value; a set has no values, and who compares a key that it found in a slot looks
+ * afterwards whether that very key is there still.
+ *
+ * A hit linearizes at the load of the key.  A miss is right at some moment of the lookup: an element
+ * that was there all the time was in one slot all the time, and the slots before that one in its sequence were
+ * not empty when it was inserted and never become so again; hence the lookup came by and saw it.
+ *
+ * Loans.  Whoever walks the elements without a lock (an iterator, a set operation that may run user code
+ * meanwhile) borrows the block under the section.  While `loans` is not 0 the block does not change:
+ * a writer puts a copy in its place first.  The copy takes the set's references over, and the
+ * lent block gets references of its own before the copy is published, so a borrower may use what it sees
+ * unpinned.
  */
 #ifndef CT_SET_KEYS_H
 #define CT_SET_KEYS_H
@@ -39,15 +45,14 @@ typedef struct {
 typedef struct ct_set_keys {
     ct_ssize refs;       /* memory holds */
     uint8_t log2_size;
-    uint8_t width;       /* log2 of the bytes of an order number */
+    uint8_t unused;
     uint8_t kind;        /* CT_SET_BLOCK */
     uint8_t owns;        /* CT_OWNS_*; for a set CT_OWNS_KEYS is as good as CT_OWNS_ALL */
-    Py_ssize_t capacity; /* insertions that it has room for */
-    char *order;
+    Py_ssize_t capacity; /* slots that may be used up */
     ct_ssize fill;       /* slots used up, live or not; lock holder */
     ct_ssize used;       /* live elements; lock holder */
-    ct_ssize holds;      /* iterators; raised by lock holders only */
-    Py_ssize_t bottom;   /* every insertion before this one is dead; lock holder */
+    ct_ssize loans;      /* raised by lock holders only */
+    Py_ssize_t finger;   /* where the next pop looks first; lock holder */
     ct_set_slot slots[];
 } ct_set_keys;
 
@@ -100,49 +105,33 @@ ct_set_at(const ct_set_keys *block, Py_ssize_t slot)
     return word == CT_DEAD ? NULL : (PyObject *)word;
 }
 
-/* Positions below `fill` as the caller loaded it (acquire), or under the lock. */
-CT_INLINE Py_ssize_t
-ct_set_order(const ct_set_keys *block, Py_ssize_t position)
-{
-    switch (block->width) {
-    case 0:
-        return ((uint8_t *)block->order)[position];
-    case 1:
-        return ((uint16_t *)block->order)[position];
-    case 2:
-        return ((uint32_t *)block->order)[position];
-    default:
-        return (Py_ssize_t)((uint64_t *)block->order)[position];
-    }
-}
-
-/* Walk the live elements, oldest first, of a block that does not change meanwhile.  Start with *at = 0;
- * the slot, or CT_MISS at the end. */
+/* Walk the live elements, in the order of the slots, of a block that does not change meanwhile.  Start with
+ * *at = 0; the slot, or CT_MISS at the end. */
 CT_INLINE Py_ssize_t
 ct_set_next(const ct_set_keys *block, Py_ssize_t *at, ct_set_item *item)
 {
-    Py_ssize_t fill = ct_set_filled(block);
-    if (*at < block->bottom) {
-        *at = block->bottom;
-    }
-    while (*at < fill) {
-        Py_ssize_t slot = ct_set_order(block, (*at)++);
+    Py_ssize_t size = (Py_ssize_t)1 << block->log2_size;
+    for (Py_ssize_t slot = *at; slot < size; slot++) {
         item->key = ct_set_at(block, slot);
         if (item->key != NULL) {
             item->hash = block->slots[slot].hash;
+            *at = slot + 1;
             return slot;
         }
     }
+    *at = size;
     return CT_MISS;
 }
 
 /* -- probing ------------------------------------------------------------------------------------ */
 
+#define CT_SET_NO_SLOT ((size_t)-1)
+
 /* Where a probe is, so that it can go on after user code has compared. */
 typedef struct {
     size_t at, start, perturb;
     unsigned int left; /* linear probes to come */
-    size_t steps;      /* slots passed so far */
+    size_t spare;      /* the first dead slot of this hash, or CT_SET_NO_SLOT */
     PyObject *found;   /* with a slot or CT_COMPARE: the key that is there; borrowed */
 } ct_set_walk;
 
@@ -158,21 +147,26 @@ ct_set_walk_start(const ct_set_keys *block, Py_hash_t hash, ct_set_walk *walk)
 {
     size_t mask = ct_set_mask(block);
     walk->perturb = (size_t)hash;
-    walk->steps = 0;
+    walk->spare = CT_SET_NO_SLOT;
     ct_set_walk_from(walk, (size_t)hash & mask, mask);
+}
+
+CT_INLINE void
+ct_set_walk_jump(ct_set_walk *walk, size_t mask)
+{
+    walk->perturb >>= CT_PERTURB_SHIFT;
+    ct_set_walk_from(walk, (walk->start * 5 + walk->perturb + 1) & mask, mask);
 }
 
 CT_INLINE void
 ct_set_walk_on(ct_set_walk *walk, size_t mask)
 {
-    walk->steps++;
-    if (walk->left > 0) {
-        walk->left--;
-        walk->at++;
+    if (walk->left == 0) {
+        ct_set_walk_jump(walk, mask);
         return;
     }
-    walk->perturb >>= CT_PERTURB_SHIFT;
-    ct_set_walk_from(walk, (walk->start * 5 + walk->perturb + 1) & mask, mask);
+    walk->left--;
+    walk->at++;
 }
 
 /* The lookup that runs no user code: slot, CT_MISS (walk->at is the empty slot), or CT_COMPARE (walk->at
@@ -181,82 +175,133 @@ CT_INLINE Py_ssize_t
 ct_set_probe(const ct_set_keys *block, PyObject *key, Py_hash_t hash, ct_set_walk *walk)
 {
     size_t mask = ct_set_mask(block);
-    for (;; ct_set_walk_on(walk, mask)) {
-        const ct_set_slot *slot = &block->slots[walk->at];
-        uintptr_t word = ct_load_acquire(&((ct_set_slot *)slot)->key);
-        if (word == 0) {
-            return CT_MISS;
+    for (;;) {
+        const ct_set_slot *slot = &block->slots[walk->at], *last = slot + walk->left;
+        for (; slot <= last; slot++) {
+            uintptr_t word = ct_load_acquire(&((ct_set_slot *)slot)->key);
+            if (word == 0) {
+                walk->at = (size_t)(slot - block->slots);
+                return CT_MISS;
+            }
+            if (CT_LIKELY(slot->hash != hash)) {
+                continue;
+            }
+            size_t at = (size_t)(slot - block->slots);
+            if (word == CT_DEAD) {
+                walk->spare = walk->spare == CT_SET_NO_SLOT ? at : walk->spare;
+                continue;
+            }
+            PyObject *candidate = (PyObject *)word;
+            int order = candidate == key ? CT_EQUAL : ct_compare(candidate, key);
+            if (order != CT_DIFFERENT) {
+                walk->at = at;
+                walk->left = (unsigned int)(last - slot);
+                walk->found = candidate;
+                return order == CT_EQUAL ? (Py_ssize_t)at : CT_COMPARE;
+            }
         }
-        if (word == CT_DEAD || slot->hash != hash) {
-            continue;
-        }
-        PyObject *candidate = (PyObject *)word;
-        int order = candidate == key ? CT_EQUAL : ct_compare(candidate, key);
-        if (order != CT_DIFFERENT) {
-            walk->found = candidate;
-            return order == CT_EQUAL ? (Py_ssize_t)walk->at : CT_COMPARE;
-        }
+        ct_set_walk_jump(walk, mask);
     }
+}
+
+/* After a miss: where the key goes. */
+CT_INLINE size_t
+ct_set_vacant(const ct_set_walk *walk)
+{
+    return walk->spare == CT_SET_NO_SLOT ? walk->at : walk->spare;
 }
 
 /* -- memory ------------------------------------------------------------------------------------- */
 
 int ct_set_process_init(void);
 int ct_set_log2_above(Py_ssize_t count);    /* smallest allowed log2 of a size greater than `count` */
+int ct_set_log2_for(Py_ssize_t count);      /* the same of a size with room for `count` elements */
 /* An empty block that owns what is put into it (CT_OWNS_ALL); NULL without memory, no exception set. */
 ct_set_keys *ct_set_new(int log2_size);
 void ct_set_hold(ct_set_keys *block);
 void ct_set_release(ct_set_keys *block);    /* NULL is allowed */
+void ct_set_lend_held(ct_set_keys *block);  /* a hold and a loan; under the section, or a frozen block */
+void ct_set_give_back(ct_set_keys *block);  /* NULL is allowed */
+CT_INLINE void
+ct_set_lend_private(ct_set_keys *block) /* the caller's hold becomes a loan */
+{
+    if (block != ct_set_empty) {
+        ct_store_relaxed(&block->loans, 1);
+    }
+}
 /* For keys.c, when the last hold of a block of this kind goes. */
 void ct_set_free(ct_keys *block);
 size_t ct_set_nbytes(const ct_set_keys *block);
 
-/* -- contents; the caller holds the section, or the block is not published ------------------------ */
+/* -- contents; the caller holds the section and the block is not lent, or it is not published ------ */
 
-/* Fill the empty slot that a search for the key ended at; steals the reference.  Room is there. */
+CT_INLINE int
+ct_set_lent(ct_set_keys *block)
+{
+    return ct_load_acquire(&block->loans) > 0; /* pairs with the release in ct_set_give_back */
+}
+
+/* Whether a slot can take an absent key of this hash. */
+CT_INLINE int
+ct_set_is_vacant(const ct_set_keys *block, size_t slot, Py_hash_t hash)
+{
+    uintptr_t word = ct_load_relaxed(&((ct_set_keys *)block)->slots[slot].key);
+    return word == 0 || (word == CT_DEAD && block->slots[slot].hash == hash);
+}
+
+/* The slot for an absent key: the first one of its sequence that is empty, or dead and of its hash. */
+size_t ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash);
+/* Fill such a slot; steals the reference.  Room is there. */
 void ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot);
-/* The same, finding the slot; how many others it passed. */
-size_t ct_set_append(ct_set_keys *block, ct_set_item item);
+void ct_set_append(ct_set_keys *block, ct_set_item item); /* both */
 /* Make a slot's element dead; whoever calls has the reference to drop now. */
 PyObject *ct_set_kill(ct_set_keys *block, Py_ssize_t slot);
-Py_ssize_t ct_set_first_live(ct_set_keys *block); /* slot or CT_MISS; moves `bottom` up */
+Py_ssize_t ct_set_first_live(ct_set_keys *block); /* the next for pop: slot or CT_MISS */
 /* Whether this very object is an element.  No user code; pinned is enough. */
 int ct_set_identical(const ct_set_keys *block, PyObject *key, Py_hash_t hash);
-/* Whether a search that passed so many slots shows that the dead ones should go.  They are never filled
- * again, so adding and removing one key over and over makes its probe sequence longer each time; rebuilding
- * when it exceeds the square root of the size keeps both costs of a change near that root. */
-CT_INLINE int
-ct_set_overgrown(const ct_set_keys *block, size_t steps)
-{
-    size_t used = (size_t)ct_set_count(block), dead = (size_t)ct_set_filled(block) - used;
-    return CT_UNLIKELY(steps > 16) && dead * 2 >= steps && steps * steps > used + 256;
-}
 /* Slots that the block that replaces this one should exceed. */
 Py_ssize_t ct_set_roomier(const ct_set_keys *block);
 
-/* Copies that borrow their references (CT_OWNS_NOTHING): without dummies and with more than `minimum`
- * slots; or with the same slot numbers.  NULL without memory. */
-ct_set_keys *ct_set_rebuilt(const ct_set_keys *block, Py_ssize_t minimum);
+/* Copies that borrow their references (CT_OWNS_NOTHING): of 2^log2_size slots and without dummies, or with
+ * the same slot numbers.  NULL without memory. */
+ct_set_keys *ct_set_rebuilt(const ct_set_keys *block, int log2_size);
 ct_set_keys *ct_set_clone(const ct_set_keys *block);
 /* Copies with references of their own (CT_OWNS_ALL): exact, or compact when crowded with dummies. */
 ct_set_keys *ct_set_copy(const ct_set_keys *block);
-ct_set_keys *ct_set_frozen_copy(const ct_set_keys *block);
+ct_set_keys *ct_set_roomy_copy(const ct_set_keys *block, Py_ssize_t more); /* room for `more` */
+ct_set_keys *ct_set_frozen_copy(const ct_set_keys *block); /* the shared empty block when empty */
 void ct_set_own(ct_set_keys *block); /* take a reference to each element */
 
 /* -- blocks that only the caller changes; these run user comparisons ------------------------------ */
 
-/* Slot, CT_MISS (walk->at is the empty slot), or CT_ERROR with an error set. */
+/* Slot, CT_MISS, or CT_ERROR with an error set. */
 Py_ssize_t ct_set_seek(const ct_set_keys *block, ct_set_item item, ct_set_walk *walk);
+/* The commonest end of a search: this very object in its first slot.  The slot or CT_MISS. */
+CT_INLINE Py_ssize_t
+ct_set_find_first(const ct_set_keys *block, ct_set_item item)
+{
+    size_t first = (size_t)item.hash & ct_set_mask(block);
+    uintptr_t word = ct_load_acquire(&((ct_set_keys *)block)->slots[first].key);
+    return word == (uintptr_t)item.key ? (Py_ssize_t)first : CT_MISS;
+}
 CT_INLINE Py_ssize_t
 ct_set_find(const ct_set_keys *block, ct_set_item item)
 {
     ct_set_walk walk;
-    return ct_set_seek(block, item, &walk);
+    Py_ssize_t slot = ct_set_find_first(block, item);
+    return slot >= 0 ? slot : ct_set_seek(block, item, &walk);
 }
-/* Add an element unless an equal one is there; *block may be replaced.  1 added, 0 there, -1 error. */
+/* Room for `more` elements; *block may be replaced.  0, or -1 with an error. */
+int ct_set_make_room(ct_set_keys **block, Py_ssize_t more);
+/* Out of a block that was made for more elements; the same. */
+int ct_set_trim(ct_set_keys **block);
+/* Add what `from` has and *block lacks; 0 or -1. */
+int ct_set_merge(ct_set_keys **block, const ct_set_keys *from);
+/* Add an element unless an equal one is there; steals the reference; *block may be replaced.  1 added, 0
+ * there, -1 error. */
 int ct_set_put(ct_set_keys **block, ct_set_item item);
-/* The same without looking: no equal one is there.  0 or -1. */
-int ct_set_add_absent(ct_set_keys **block, ct_set_item item);
+/* A block of distinct elements, with references of its own; NULL with an error. */
+ct_set_keys *ct_set_of(const ct_set_item *items, Py_ssize_t count);
 /* This block, or one without dummies when it is crowded with them; NULL (and the block freed) with an
  * error. */
 ct_set_keys *ct_set_compacted(ct_set_keys *block);

@@ -31,32 +31,16 @@ key_list(ct_state *st, const ct_set_keys *block, Py_ssize_t size)
     return list;
 }
 
-static PyObject *
-order_list(const ct_set_keys *block)
-{
-    Py_ssize_t fill = ct_set_filled(block);
-    PyObject *list = PyList_New(fill);
-    for (Py_ssize_t i = 0; list != NULL && i < fill; i++) {
-        PyObject *number = PyLong_FromSsize_t(ct_set_order(block, i));
-        if (number == NULL) {
-            Py_CLEAR(list);
-            break;
-        }
-        PyList_SET_ITEM(list, i, number);
-    }
-    return list;
-}
-
 /* Layout(...) of a block that does not change meanwhile; `more` (stolen): further arguments. */
 static PyObject *
 layout_of_block(ct_state *st, const ct_set_keys *block, PyObject *more)
 {
     Py_ssize_t size = (Py_ssize_t)1 << block->log2_size;
     PyObject *arguments = more == NULL ? NULL : Py_BuildValue(
-        "{s:s,s:i,s:i,s:(),s:N,s:N,s:(),s:N,s:n,s:n,s:n,s:n,s:O,s:O}",
+        "{s:s,s:i,s:i,s:(),s:N,s:N,s:(),s:(),s:n,s:n,s:n,s:n,s:O,s:O}",
         "kind", "set", "log2_size", block->log2_size, "index_width", 0, "index",
         "hashes", hash_list(block, size), "keys", key_list(st, block, size), "values",
-        "order", order_list(block), "used", ct_set_count(block), "filled", ct_set_filled(block),
+        "order", "used", ct_set_count(block), "filled", ct_set_filled(block),
         "capacity", block->capacity, "nbytes", (Py_ssize_t)ct_set_nbytes(block),
         "null", st->extra_objects[CT_XO_NULL], "dead", st->extra_objects[CT_XO_DEAD]);
     PyObject *layout = NULL, *nothing = PyTuple_New(0);
@@ -90,7 +74,11 @@ take_facts(ct_set_table *s, set_facts *facts)
     ct_section section;
     ct_lock(&s->base, &section);
     ct_set_keys *block = ct_load_relaxed(&s->block);
-    facts->copy = block == ct_set_empty ? block : ct_set_copy(block);
+    facts->copy = ct_set_clone(block);
+    if (facts->copy != NULL) {
+        ct_set_own(facts->copy);
+        facts->copy->owns = CT_OWNS_ALL;
+    }
     facts->version = ct_version(&s->base);
     facts->keys_version = ct_load_relaxed(&s->base.keys_version);
     facts->started = ct_load_relaxed(&s->started);

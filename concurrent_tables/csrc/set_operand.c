@@ -25,20 +25,11 @@ ct_is_any_set(PyObject *other)
 ct_set_keys *
 ct_set_still_block(ct_state *st, PyObject *set)
 {
-    ct_set_keys *block;
     if (ct_is_frozen_set(st, set)) {
-        block = CT_FROZEN_SET(set)->block;
-        ct_set_hold(block);
-        return block;
+        ct_set_lend_held(CT_FROZEN_SET(set)->block);
+        return CT_FROZEN_SET(set)->block;
     }
-    PyObject *frozen = ct_set_snapshot(CT_SET(set));
-    if (frozen == NULL) {
-        return NULL;
-    }
-    block = CT_FROZEN_SET(frozen)->block;
-    ct_set_hold(block);
-    Py_DECREF(frozen);
-    return block;
+    return ct_set_borrow(CT_SET(set));
 }
 
 int
@@ -87,11 +78,52 @@ ct_set_open(ct_state *st, PyObject *other, ct_set_source *source)
         source->block = ct_set_still_block(st, other);
         return source->block == NULL ? -1 : 0;
     }
-    int distinct = distinct_elements(other, &source->list);
-    if (distinct == 0) {
+    if (PyList_CheckExact(other)) {
+        source->list = Py_NewRef(other);
+        return 0;
+    }
+    if (PyTuple_CheckExact(other)) {
+        source->tuple = Py_NewRef(other);
+        return 0;
+    }
+    source->distinct = distinct_elements(other, &source->list);
+    if (source->distinct == 0) {
         source->iterator = PyObject_GetIter(other);
     }
-    return distinct < 0 || (distinct == 0 && source->iterator == NULL) ? -1 : 0;
+    return source->distinct < 0 || (source->distinct == 0 && source->iterator == NULL) ? -1 : 0;
+}
+
+/* The next element of a list that others may change; NULL at the end. */
+static PyObject *
+list_item(PyObject *list, Py_ssize_t at)
+{
+    if (at >= PyList_GET_SIZE(list)) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *item = PyList_GetItemRef(list, at);
+    if (item == NULL) {
+        PyErr_Clear(); /* IndexError: it has just become shorter */
+    }
+    return item;
+#else
+    return Py_NewRef(PyList_GET_ITEM(list, at));
+#endif
+}
+
+/* New reference; NULL at the end or with an error. */
+static PyObject *
+next_element(ct_set_source *source)
+{
+    if (source->list != NULL) {
+        return list_item(source->list, source->at++);
+    }
+    if (source->tuple != NULL) {
+        return source->at < PyTuple_GET_SIZE(source->tuple)
+                   ? Py_NewRef(PyTuple_GET_ITEM(source->tuple, source->at++))
+                   : NULL;
+    }
+    return PyIter_Next(source->iterator);
 }
 
 int
@@ -104,20 +136,12 @@ ct_set_read(ct_set_source *source, ct_set_item *item)
         Py_INCREF(item->key);
         return 1;
     }
-    if (source->list != NULL) {
-        if (source->at >= PyList_GET_SIZE(source->list)) {
-            return 0;
-        }
-        item->key = Py_NewRef(PyList_GET_ITEM(source->list, source->at++));
-    }
-    else {
-        item->key = PyIter_Next(source->iterator);
-        if (item->key == NULL) {
-            return PyErr_Occurred() ? -1 : 0;
-        }
+    item->key = next_element(source);
+    if (item->key == NULL) {
+        return source->iterator != NULL && PyErr_Occurred() ? -1 : 0;
     }
     item->hash = ct_hash(item->key);
-    if (item->hash == -1) {
+    if (CT_UNLIKELY(item->hash == -1)) {
         Py_CLEAR(item->key);
         return -1;
     }
@@ -127,29 +151,25 @@ ct_set_read(ct_set_source *source, ct_set_item *item)
 void
 ct_set_close(ct_set_source *source)
 {
-    ct_set_release(source->block);
+    ct_set_give_back(source->block);
     Py_XDECREF(source->list);
+    Py_XDECREF(source->tuple);
     Py_XDECREF(source->iterator);
-    source->block = NULL;
-    source->list = source->iterator = NULL;
 }
 
 /* -- gathering ---------------------------------------------------------------------------------- */
 
+enum { READ_FAILED = -2 }; /* the operand's error, not that of a comparison */
+
 static int
-append_distinct(ct_set_keys **block, Py_ssize_t count, ct_set_source *source)
+append_distinct(ct_set_keys **block, ct_set_source *source)
 {
     ct_set_item item;
     int status;
-    *block = ct_set_new(ct_set_log2_above(count * CT_SET_LARGE_GROWTH));
-    if (*block == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
     while ((status = ct_set_read(source, &item)) > 0) {
         ct_set_append(*block, item); /* which takes the reference over */
     }
-    return status;
+    return status < 0 ? READ_FAILED : 0;
 }
 
 static int
@@ -158,114 +178,94 @@ put_all(ct_set_keys **block, ct_set_source *source)
     ct_set_item item;
     int status;
     while ((status = ct_set_read(source, &item)) > 0) {
-        int added = ct_set_put(block, item);
-        Py_DECREF(item.key);
-        if (added < 0) {
+        if (ct_set_put(block, item) < 0) {
             return -1;
         }
     }
+    return status < 0 ? READ_FAILED : 0;
+}
+
+/* How many elements there will be at most, when that is known and no waste of memory; else 0. */
+static Py_ssize_t
+expected(const ct_set_source *source)
+{
+    if (source->distinct) {
+        return PyList_GET_SIZE(source->list);
+    }
+    Py_ssize_t count = source->list != NULL    ? PyList_GET_SIZE(source->list)
+                       : source->tuple != NULL ? PyTuple_GET_SIZE(source->tuple)
+                                               : 0;
+    return count <= CT_SET_LARGE ? count : 0;
+}
+
+/* A private block of what an iterable yields, lent to the caller.  0; -1 or READ_FAILED with an error, then
+ * too *block has what was read so far. */
+static int
+gather_source(ct_state *st, PyObject *other, ct_set_keys **block)
+{
+    ct_set_source source;
+    *block = ct_set_empty;
+    if (ct_set_open(st, other, &source) < 0) {
+        return READ_FAILED;
+    }
+    if (source.block != NULL) {
+        *block = source.block; /* which is lent already */
+        return 0;
+    }
+    Py_ssize_t most = expected(&source);
+    int status = most > 0 ? ct_set_make_room(block, most) : 0;
+    if (status == 0) {
+        status = source.distinct ? append_distinct(block, &source) : put_all(block, &source);
+    }
+    if (status == 0 && most > 0) {
+        status = ct_set_trim(block); /* the elements may have been few */
+    }
+    ct_set_close(&source);
+    ct_set_lend_private(*block);
     return status;
 }
 
 ct_set_keys *
 ct_set_operand(ct_state *st, PyObject *other)
 {
-    ct_set_source source;
-    ct_set_keys *block = ct_set_empty;
-    int status = ct_set_open(st, other, &source);
-    if (status == 0 && source.block != NULL) {
-        block = source.block;
-        source.block = NULL;
-    }
-    else if (status == 0 && source.list != NULL) {
-        Py_ssize_t count = PyList_GET_SIZE(source.list);
-        status = count == 0 ? 0 : append_distinct(&block, count, &source);
-    }
-    else if (status == 0) {
-        status = put_all(&block, &source);
-    }
-    ct_set_close(&source);
-    if (status < 0) {
-        ct_set_release(block);
+    ct_set_keys *block;
+    if (gather_source(st, other, &block) < 0) {
+        ct_set_give_back(block);
         return NULL;
     }
     return block;
 }
 
-typedef struct {
-    ct_set_item *items;
-    Py_ssize_t count, room;
-} item_vector;
-
-static int
-vector_push(item_vector *vector, ct_set_item item)
+ct_set_keys *
+ct_set_private_operand(ct_state *st, PyObject *other)
 {
-    if (vector->count == vector->room) {
-        Py_ssize_t room = vector->room * 2 + 16;
-        void *grown = PyMem_Realloc(vector->items, (size_t)room * sizeof(ct_set_item));
-        if (grown == NULL) {
-            return -1;
+    ct_set_keys *block = ct_set_operand(st, other);
+    if (block == NULL || block == ct_set_empty || ct_load_acquire(&block->refs) == 1) {
+        if (block != NULL && block != ct_set_empty) {
+            ct_store_relaxed(&block->loans, 0);
         }
-        vector->items = grown;
-        vector->room = room;
+        return block;
     }
-    vector->items[vector->count++] = item;
-    return 0;
+    ct_set_keys *copy = ct_set_frozen_copy(block); /* it is another set's */
+    ct_set_give_back(block);
+    if (copy == NULL) {
+        PyErr_NoMemory();
+    }
+    return copy;
 }
 
-static void
-vector_clear(item_vector *vector)
-{
-    while (vector->count > 0) {
-        Py_DECREF(vector->items[--vector->count].key);
-    }
-    PyMem_Free(vector->items);
-}
-
-/* All that a source yields; an error of its own goes to `error`.  0, or -1 without memory. */
-static int
-collect(ct_set_source *source, item_vector *vector, PyObject **error)
-{
-    ct_set_item item;
-    int status;
-    while ((status = ct_set_read(source, &item)) > 0) {
-        if (vector_push(vector, item) < 0) {
-            Py_DECREF(item.key);
-            PyErr_NoMemory();
-            return -1;
-        }
-    }
-    if (status < 0) {
-        PyErr_Fetch(&error[0], &error[1], &error[2]);
-    }
-    return 0;
-}
-
-/* What an iterable yields before its first error, which goes to `error`.  The comparisons come after:
- * an error of theirs is no error of the iterable.  NULL with an error set. */
+/* What an iterable yields before its first error, which goes to `error`.  NULL with the error of a
+ * comparison set. */
 static ct_set_keys *
 gather_partly(ct_state *st, PyObject *other, PyObject **error)
 {
-    ct_set_source source;
-    ct_set_keys *block = ct_set_empty;
-    item_vector vector = {NULL, 0, 0};
-    int status = 0;
-    if (ct_set_open(st, other, &source) < 0) {
+    ct_set_keys *block;
+    int status = gather_source(st, other, &block);
+    if (status == READ_FAILED) {
         PyErr_Fetch(&error[0], &error[1], &error[2]);
     }
-    else {
-        status = collect(&source, &vector, error);
-    }
-    for (Py_ssize_t i = 0; status == 0 && i < vector.count; i++) {
-        status = ct_set_put(&block, vector.items[i]) < 0 ? -1 : 0;
-    }
-    vector_clear(&vector);
-    ct_set_close(&source);
-    if (status < 0) {
-        for (int i = 0; i < 3; i++) {
-            Py_CLEAR(error[i]);
-        }
-        ct_set_release(block);
+    else if (status < 0) {
+        ct_set_give_back(block);
         return NULL;
     }
     return block;
@@ -314,7 +314,7 @@ ct_set_finish_gather(ct_set_operands *operands, int status)
     PyObject *type, *value, *tb;
     PyErr_Fetch(&type, &value, &tb); /* releasing a block may run finalizers */
     for (Py_ssize_t i = 0; i < operands->count; i++) {
-        ct_set_release(operands->blocks[i]);
+        ct_set_give_back(operands->blocks[i]);
     }
     PyMem_Free(operands->blocks);
     PyMem_Free(operands->is_set);
@@ -335,10 +335,6 @@ PyObject *
 ct_set_lookup_key(ct_state *st, PyObject *item, Py_hash_t *hash)
 {
     PyObject *frozen;
-    *hash = ct_hash(item);
-    if (CT_LIKELY(*hash != -1)) {
-        return Py_NewRef(item);
-    }
     PyObject *type, *value, *tb;
     PyErr_Fetch(&type, &value, &tb);
     if (!PyErr_GivenExceptionMatches(type, PyExc_TypeError) || !ct_is_any_set(item)) {

@@ -6,9 +6,11 @@
 
 /* (element, hash) pairs of any iterable; lazily, unless it is a set or a mapping. */
 typedef struct {
-    ct_set_keys *block; /* held: the elements of a set of this module */
-    PyObject *list;     /* a copy of another set or mapping: its elements are distinct */
+    ct_set_keys *block; /* borrowed: the elements of a set of this module */
+    PyObject *list;     /* of another set or mapping, or an operand that is an exact list */
+    PyObject *tuple;    /* an operand that is an exact tuple */
     PyObject *iterator; /* anything else */
+    int distinct;       /* no two elements of `list` are equal */
     Py_ssize_t at;
 } ct_set_source;
 
@@ -22,10 +24,14 @@ int ct_is_any_set(PyObject *other);
 /* A dict or a mapping of this package, of either implementation. */
 int ct_set_is_mapping(PyObject *other);
 
-/* The elements of a ConcurrentSet (one moment) or a FrozenSet in a block that does not change; held. */
+/* The elements of a ConcurrentSet (one moment) or a FrozenSet in a block that does not change until
+ * ct_set_give_back; NULL with an error. */
 ct_set_keys *ct_set_still_block(ct_state *st, PyObject *set);
-/* The same of any iterable; NULL with an error. */
+/* The same of any iterable. */
 ct_set_keys *ct_set_operand(ct_state *st, PyObject *other);
+
+/* A block of its own, with references of its own, for a FrozenSet. */
+ct_set_keys *ct_set_private_operand(ct_state *st, PyObject *other);
 
 /* Operands of a method that, as those of `set` do, keeps what it gathered before an error. */
 typedef struct {
@@ -41,8 +47,8 @@ int ct_set_gather(ct_state *st, PyObject *const *others, Py_ssize_t count, int k
 /* Let the blocks go and raise what was kept; `status` or -1. */
 int ct_set_finish_gather(ct_set_operands *operands, int status);
 
-/* The key and hash to look `item` up by: a mutable set stands for the equal frozen one.  New reference;
- * NULL with an error. */
+/* PyObject_Hash(item) has raised: the key and hash to look `item` up by after all, since a mutable set stands
+ * for the equal frozen one.  New reference; NULL with the error. */
 PyObject *ct_set_lookup_key(ct_state *st, PyObject *item, Py_hash_t *hash);
 
 #endif

@@ -1,6 +1,8 @@
 /* Plans of changes of many elements, and the answers that they need.  See set_plan.h. */
 #include "set_plan.h"
 
+enum { FEW_REMOVALS = 16 }; /* looked through one by one */
+
 /* -- answers ------------------------------------------------------------------------------------ */
 
 void
@@ -148,24 +150,32 @@ note_question(ct_set_memo *memo, PyObject *candidate, PyObject *key)
 }
 
 Py_ssize_t
-ct_memo_locate(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item)
+ct_memo_seek(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item, ct_set_walk *walk)
 {
-    ct_set_walk walk;
-    ct_set_walk_start(block, item.hash, &walk);
+    ct_set_walk_start(block, item.hash, walk);
     for (;;) {
-        Py_ssize_t slot = ct_set_probe(block, item.key, item.hash, &walk);
+        Py_ssize_t slot = ct_set_probe(block, item.key, item.hash, walk);
         if (CT_LIKELY(slot != CT_COMPARE)) {
             return slot;
         }
-        Py_ssize_t answer = known_answer(memo, walk.found, item.key);
+        Py_ssize_t answer = known_answer(memo, walk->found, item.key);
         if (answer > 0) {
-            return (Py_ssize_t)walk.at;
+            return (Py_ssize_t)walk->at;
         }
         if (answer < 0) {
-            note_question(memo, walk.found, item.key);
+            note_question(memo, walk->found, item.key);
         }
-        ct_set_walk_on(&walk, ct_set_mask(block));
+        ct_set_walk_on(walk, ct_set_mask(block));
     }
+}
+
+/* The same without the walk. */
+CT_INLINE Py_ssize_t
+locate(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item)
+{
+    ct_set_walk walk;
+    Py_ssize_t slot = ct_set_find_first(block, item);
+    return slot >= 0 ? slot : ct_memo_seek(memo, block, item, &walk);
 }
 
 /* -- parts of plans ----------------------------------------------------------------------------- */
@@ -179,45 +189,84 @@ ct_plan_clear(ct_set_plan *plan)
     memset(plan, 0, sizeof(*plan));
 }
 
-static int
-plan_removal(ct_set_plan *plan, const ct_set_keys *block, Py_ssize_t slot)
+int
+ct_plan_removes(const ct_set_plan *plan, Py_ssize_t slot)
 {
-    if (plan->gone == NULL) {
+    if (plan->gone != NULL) {
+        return plan->gone[slot];
+    }
+    for (Py_ssize_t i = 0; i < plan->nremovals; i++) {
+        if (plan->removals[i] == slot) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Room for one more removal, and the marks once there are several. */
+static int
+grow_removals(ct_set_plan *plan, const ct_set_keys *block)
+{
+    Py_ssize_t room = plan->removals_room * 2 + FEW_REMOVALS;
+    void *grown = PyMem_Realloc(plan->removals, (size_t)room * sizeof(Py_ssize_t));
+    if (grown == NULL) {
+        return CT_NO_MEMORY;
+    }
+    plan->removals = grown;
+    plan->removals_room = room;
+    if (plan->nremovals > 0 && plan->gone == NULL) {
         plan->gone = PyMem_Calloc(ct_set_mask(block) + 1, 1);
         if (plan->gone == NULL) {
             return CT_NO_MEMORY;
         }
-    }
-    if (plan->gone[slot]) {
-        return 0;
-    }
-    if (plan->nremovals == plan->removals_room) {
-        Py_ssize_t room = plan->removals_room * 2 + 16;
-        void *grown = PyMem_Realloc(plan->removals, (size_t)room * sizeof(Py_ssize_t));
-        if (grown == NULL) {
-            return CT_NO_MEMORY;
+        for (Py_ssize_t i = 0; i < plan->nremovals; i++) {
+            plan->gone[plan->removals[i]] = 1;
         }
-        plan->removals = grown;
-        plan->removals_room = room;
     }
-    plan->gone[slot] = 1;
-    plan->removals[plan->nremovals++] = slot;
     return 0;
 }
 
 static int
-plan_addition(ct_set_plan *plan, ct_set_item item)
+plan_removal(ct_set_plan *plan, const ct_set_keys *block, Py_ssize_t slot)
 {
-    if (plan->nadditions == plan->additions_room) {
-        Py_ssize_t room = plan->additions_room * 2 + 16;
-        void *grown = PyMem_Realloc(plan->additions, (size_t)room * sizeof(ct_set_item));
+    if (ct_plan_removes(plan, slot)) {
+        return 0;
+    }
+    if (plan->nremovals == plan->removals_room && grow_removals(plan, block) < 0) {
+        return CT_NO_MEMORY;
+    }
+    if (plan->gone != NULL) {
+        plan->gone[slot] = 1;
+    }
+    plan->removals[plan->nremovals++] = slot;
+    return 0;
+}
+
+/* Room for `more` additions. */
+static int
+plan_room(ct_set_plan *plan, Py_ssize_t more)
+{
+    if (plan->additions_room - plan->nadditions < more) {
+        Py_ssize_t room = plan->nadditions + more;
+        void *grown = PyMem_Realloc(plan->additions, (size_t)room * sizeof(ct_set_addition));
         if (grown == NULL) {
             return CT_NO_MEMORY;
         }
         plan->additions = grown;
         plan->additions_room = room;
     }
-    plan->additions[plan->nadditions++] = item;
+    return 0;
+}
+
+static int
+plan_addition(ct_set_plan *plan, ct_set_item item, size_t slot)
+{
+    if (plan->nadditions == plan->additions_room && plan_room(plan, 16) < 0) {
+        return CT_NO_MEMORY;
+    }
+    ct_set_addition *addition = &plan->additions[plan->nadditions++];
+    addition->item = item;
+    addition->slot = slot;
     return 0;
 }
 
@@ -225,12 +274,13 @@ plan_addition(ct_set_plan *plan, ct_set_item item)
 static int
 plan_new(ct_set_plan *plan, const ct_set_keys *block, const ct_set_keys *theirs, ct_set_memo *memo)
 {
-    int all = ct_set_count(block) == 0, status = 0;
+    ct_set_walk walk;
     ct_set_item item;
     Py_ssize_t at = 0;
+    int status = plan_room(plan, ct_set_count(theirs));
     while (status == 0 && ct_set_next(theirs, &at, &item) >= 0) {
-        if (all || ct_memo_locate(memo, block, item) == CT_MISS) {
-            status = plan_addition(plan, item);
+        if (ct_memo_seek(memo, block, item, &walk) == CT_MISS) {
+            status = plan_addition(plan, item, ct_set_vacant(&walk));
         }
     }
     return status;
@@ -245,7 +295,7 @@ plan_missing(ct_set_plan *plan, const ct_set_keys *block, const ct_set_keys *the
     ct_set_item item;
     Py_ssize_t at = 0, slot;
     while (status == 0 && (slot = ct_set_next(block, &at, &item)) >= 0) {
-        if (ct_memo_locate(memo, theirs, item) == CT_MISS) {
+        if (locate(memo, theirs, item) == CT_MISS) {
             status = plan_removal(plan, block, slot);
         }
     }
@@ -262,10 +312,10 @@ plan_found(ct_set_plan *plan, const ct_set_keys *block, const ct_set_keys *their
     Py_ssize_t at = 0, slot;
     while (status == 0 && (slot = ct_set_next(larger ? block : theirs, &at, &item)) >= 0) {
         if (larger) {
-            slot = ct_memo_locate(memo, theirs, item) == CT_MISS ? CT_MISS : slot;
+            slot = locate(memo, theirs, item) == CT_MISS ? CT_MISS : slot;
         }
         else {
-            slot = ct_memo_locate(memo, block, item);
+            slot = locate(memo, block, item);
         }
         status = slot == CT_MISS ? 0 : plan_removal(plan, block, slot);
     }
@@ -307,14 +357,14 @@ narrow_by(narrowing *narrow, const ct_set_keys *theirs, int is_set, ct_set_memo 
     narrow->nkept = 0;
     if (is_set && ct_set_count(theirs) > limit) {
         while ((slot = ct_set_next(mine, &at, &item)) >= 0) {
-            if (ct_memo_locate(memo, theirs, item) != CT_MISS) {
+            if (locate(memo, theirs, item) != CT_MISS) {
                 keep(narrow, limit, item, slot);
             }
         }
         return;
     }
     while (ct_set_next(theirs, &at, &item) >= 0) {
-        slot = ct_memo_locate(memo, mine, item);
+        slot = locate(memo, mine, item);
         if (slot != CT_MISS) {
             keep(narrow, limit, item, slot);
         }
@@ -336,7 +386,7 @@ narrow_clear(narrowing *narrow, const ct_set_keys *block)
 static int
 narrow_rebase(narrowing *narrow, const ct_set_keys *block)
 {
-    ct_set_keys *next = ct_set_new(ct_set_log2_above(narrow->nkept * CT_SET_LARGE_GROWTH));
+    ct_set_keys *next = ct_set_new(ct_set_log2_for(narrow->nkept));
     Py_ssize_t *origins = NULL;
     if (next != NULL) {
         next->owns = CT_OWNS_NOTHING;
@@ -347,8 +397,10 @@ narrow_rebase(narrowing *narrow, const ct_set_keys *block)
         return CT_NO_MEMORY;
     }
     for (Py_ssize_t i = 0; i < narrow->nkept; i++) {
-        ct_set_append(next, narrow->kept[i].item);
-        origins[ct_set_order(next, i)] = narrow->kept[i].origin;
+        ct_set_item item = narrow->kept[i].item;
+        size_t slot = ct_set_vacancy(next, item.hash);
+        ct_set_place(next, item, slot);
+        origins[slot] = narrow->kept[i].origin;
     }
     narrow_clear(narrow, block);
     narrow->mine = next;
@@ -374,8 +426,8 @@ plan_survivors(ct_set_plan *plan, const ct_set_keys *block, const narrowing *nar
     }
     for (Py_ssize_t i = 0; status == 0 && i < narrow->nkept; i++) {
         slot = narrow->kept[i].origin;
-        if (plan->gone != NULL && plan->gone[slot] && by_slot[slot] == narrow->kept[i].item.key) {
-            status = plan_addition(plan, narrow->kept[i].item);
+        if (by_slot[slot] == narrow->kept[i].item.key && ct_plan_removes(plan, slot)) {
+            status = plan_addition(plan, narrow->kept[i].item, (size_t)slot);
             by_slot[slot] = NULL;
         }
     }

@@ -28,22 +28,31 @@ void ct_memo_init(ct_set_memo *memo);
 void ct_memo_clear(ct_set_memo *memo); /* unlocked: may run finalizers */
 /* Run the comparisons that were missing; none of a key after its first equal one.  0 or -1. */
 int ct_memo_ask(ct_set_memo *memo);
-/* The slot of the element or CT_MISS, as far as the answers go.  No user code. */
-Py_ssize_t ct_memo_locate(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item);
+/* The slot of the element or CT_MISS (it goes to ct_set_vacant(walk)), as far as the answers go.  No user
+ * code. */
+Py_ssize_t ct_memo_seek(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item,
+                        ct_set_walk *walk);
 
 /* -- plans -------------------------------------------------------------------------------------- */
 
 enum { CT_PLAN_REPLACE, CT_PLAN_UPDATE, CT_PLAN_INTERSECT, CT_PLAN_SUBTRACT, CT_PLAN_FLIP };
 
+typedef struct {
+    ct_set_item item;
+    size_t slot; /* where it may go while the block has its slot numbers and nothing else went there */
+} ct_set_addition;
+
 /* Slots to empty and absent elements to add; their references are those of the operands. */
 typedef struct {
     Py_ssize_t *removals;
     Py_ssize_t nremovals, removals_room;
-    ct_set_item *additions;
+    ct_set_addition *additions;
     Py_ssize_t nadditions, additions_room;
-    unsigned char *gone; /* for each slot, whether it is among the removals; NULL when there are none */
+    unsigned char *gone; /* for each slot, whether it is among the removals; NULL while those are few */
 } ct_set_plan;
 
+/* Whether a slot is among the removals. */
+int ct_plan_removes(const ct_set_plan *plan, Py_ssize_t slot);
 /* Plan one of CT_PLAN_* for the table's block.  0 or CT_NO_MEMORY; worth nothing while memo->nasked. */
 int ct_plan_make(ct_set_plan *plan, int kind, const ct_set_keys *block,
                  const ct_set_operands *theirs, ct_set_memo *memo);

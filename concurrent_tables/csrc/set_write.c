@@ -3,22 +3,85 @@
 #include "set_write.h"
 #include "watching.h"
 
+enum { PLACE_OTHERS = 4 };
+
 /* -- places found with user comparisons ---------------------------------------------------------- */
 
-/* Valid while the set has this block, the slot (if any) is live, and no element with the key's hash was
- * inserted since `seen`. */
+/* Where a lookup ended.  Valid while the set has this block and the slot this very key; a miss, while no
+ * element has the key's hash but those that were compared.  References, so that no other object gets
+ * the address of one of them. */
 typedef struct {
     ct_set_keys *block; /* held; NULL: nothing looked up yet */
     Py_ssize_t slot;    /* or CT_MISS */
-    Py_ssize_t seen;
+    PyObject *found;    /* the key in the slot */
+    PyObject **others;  /* keys of this hash that compared as different */
+    Py_ssize_t count, room;
+    PyObject *first[PLACE_OTHERS];
 } set_place;
 
 static void
+place_init(set_place *place)
+{
+    place->block = NULL;
+    place->slot = CT_MISS;
+    place->found = NULL;
+    place->others = place->first;
+    place->count = 0;
+    place->room = PLACE_OTHERS;
+}
+
+/* Unlocked and unpinned: may run finalizers. */
+static void
 place_clear(set_place *place)
 {
-    ct_set_keys *block = place->block;
-    place->block = NULL;
-    ct_set_release(block);
+    set_place mine = *place;
+    if (mine.block == NULL) {
+        return;
+    }
+    mine.others = mine.others == place->first ? mine.first : mine.others;
+    place_init(place);
+    for (Py_ssize_t i = 0; i < mine.count; i++) {
+        Py_DECREF(mine.others[i]);
+    }
+    if (mine.others != mine.first) {
+        PyMem_Free(mine.others);
+    }
+    Py_XDECREF(mine.found);
+    ct_set_release(mine.block);
+}
+
+/* Note a key that is not the one looked for; steals the reference.  0, or -1 without memory. */
+static int
+place_reject(set_place *place, PyObject *other)
+{
+    if (place->count == place->room) {
+        Py_ssize_t room = place->room * 4;
+        PyObject **more = PyMem_New(PyObject *, room);
+        if (more == NULL) {
+            Py_DECREF(other);
+            PyErr_NoMemory();
+            return -1;
+        }
+        memcpy(more, place->others, (size_t)place->count * sizeof(PyObject *));
+        if (place->others != place->first) {
+            PyMem_Free(place->others);
+        }
+        place->others = more;
+        place->room = room;
+    }
+    place->others[place->count++] = other;
+    return 0;
+}
+
+static int
+place_rejected(const set_place *place, PyObject *other)
+{
+    for (Py_ssize_t i = 0; i < place->count; i++) {
+        if (place->others[i] == other) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 void
@@ -41,7 +104,7 @@ ct_set_endless(ct_set_table *s, PyObject *key)
 /* Compare with the element that the probe stopped at.  Pinned on entry and, unless CT_ERROR is returned,
  * on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the set has moved on. */
 static int
-compare_unpinned(ct_set_table *s, ct_record *self, ct_set_keys *block, const ct_set_walk *walk,
+compare_unpinned(ct_set_table *s, ct_record *self, set_place *place, const ct_set_walk *walk,
                  PyObject *key)
 {
     PyObject *candidate = walk->found;
@@ -49,13 +112,20 @@ compare_unpinned(ct_set_table *s, ct_record *self, ct_set_keys *block, const ct_
     ct_unpin(self);
     CT_POINT_OPEN(user_compare);
     int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
-    Py_DECREF(candidate);
-    if (equal < 0) {
+    if (equal > 0) {
+        place->found = candidate;
+    }
+    else if (equal < 0) {
+        Py_DECREF(candidate);
+        return CT_ERROR;
+    }
+    else if (place_reject(place, candidate) < 0) {
         return CT_ERROR;
     }
     ct_pin(self);
-    /* The caller holds the block, so another cannot have its address; its slot can only have died. */
-    if (ct_set_block(s) != block || (equal && ct_set_at(block, (Py_ssize_t)walk->at) == NULL)) {
+    /* The place holds the block and the candidate, so others cannot have their addresses. */
+    if (ct_set_block(s) != place->block
+        || (equal && ct_set_at(place->block, (Py_ssize_t)walk->at) != candidate)) {
         return CT_RESTART;
     }
     return equal;
@@ -63,16 +133,20 @@ compare_unpinned(ct_set_table *s, ct_record *self, ct_set_keys *block, const ct_
 
 /* One pass over one block, pinned.  Slot, CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
 static Py_ssize_t
-search_block(ct_set_table *s, ct_record *self, ct_set_keys *block, PyObject *key, Py_hash_t hash)
+search_block(ct_set_table *s, ct_record *self, set_place *place, PyObject *key, Py_hash_t hash)
 {
     ct_set_walk walk;
+    ct_set_keys *block = place->block;
     ct_set_walk_start(block, hash, &walk);
     for (;;) {
         Py_ssize_t slot = ct_set_probe(block, key, hash, &walk);
         if (slot != CT_COMPARE) {
+            if (slot >= 0) {
+                place->found = Py_NewRef(walk.found);
+            }
             return slot;
         }
-        int order = compare_unpinned(s, self, block, &walk, key);
+        int order = compare_unpinned(s, self, place, &walk, key);
         if (order != CT_DIFFERENT) {
             return order == CT_EQUAL ? (Py_ssize_t)walk.at : order;
         }
@@ -89,13 +163,11 @@ resolve(ct_set_table *s, PyObject *key, Py_hash_t hash, set_place *place)
         if (self == NULL) {
             return -1;
         }
-        ct_set_keys *block = ct_set_block(s);
-        ct_set_hold(block); /* pinned, so the set's hold is not gone yet */
+        place->block = ct_set_block(s);
+        ct_set_hold(place->block); /* pinned, so the set's hold is not gone yet */
         uint64_t writes = self->writes;
-        place->block = block;
-        place->seen = ct_load_acquire(&block->fill); /* before the probe: see set_keys.h */
         CT_POINT(place_seen);
-        place->slot = search_block(s, self, block, key, hash);
+        place->slot = search_block(s, self, place, key, hash);
         if (place->slot == CT_ERROR) {
             place_clear(place);
             return -1;
@@ -113,48 +185,50 @@ resolve(ct_set_table *s, PyObject *key, Py_hash_t hash, set_place *place)
     }
 }
 
-/* Under the section, and without a place: slot, CT_MISS (*end is where it goes), CT_COMPARE. */
+/* What a lookup without the lock and without user code has seen.  Good as long as the version is the same. */
+typedef struct {
+    ct_set_keys *block; /* not held; NULL: nothing looked up */
+    uint64_t version;
+    Py_ssize_t slot;    /* slot, CT_MISS, CT_COMPARE */
+    ct_set_walk walk;   /* where a miss ended */
+} glimpse;
+
 static Py_ssize_t
-locate_plainly(const ct_set_keys *block, PyObject *key, Py_hash_t hash, ct_set_walk *end)
+look(glimpse *seen, ct_set_keys *block, ct_set_item item)
 {
-    ct_set_walk_start(block, hash, end);
-    return ct_set_probe(block, key, hash, end);
+    seen->block = block;
+    ct_set_walk_start(block, item.hash, &seen->walk);
+    seen->slot = ct_set_probe(block, item.key, item.hash, &seen->walk);
+    return seen->slot;
 }
 
-static void
-find_empty(const ct_set_keys *block, Py_hash_t hash, ct_set_walk *end)
-{
-    ct_set_walk_start(block, hash, end);
-    while (ct_load_relaxed(&((ct_set_keys *)block)->slots[end->at].key) != 0) {
-        ct_set_walk_on(end, ct_set_mask(block));
-    }
-}
-
-/* Under the section: slot, CT_MISS, CT_COMPARE (resolve first), CT_RESTART (the place is stale). */
+/* Under the section: slot, CT_MISS (it goes to ct_set_vacant(&seen->walk)), CT_COMPARE (resolve first),
+ * CT_RESTART (the place is stale). */
 static Py_ssize_t
-locate(ct_set_table *s, PyObject *key, Py_hash_t hash, const set_place *place,
-       ct_set_walk *end)
+locate(ct_set_table *s, ct_set_item item, const set_place *place, glimpse *seen)
 {
     ct_set_keys *block = ct_load_relaxed(&s->block);
     if (CT_LIKELY(place->block == NULL)) {
-        return locate_plainly(block, key, hash, end);
+        return seen->block == block && seen->version == ct_load_relaxed(&s->base.version)
+                   ? seen->slot
+                   : look(seen, block, item);
     }
     if (place->block != block) {
         return CT_RESTART;
     }
     if (place->slot >= 0) {
-        return ct_set_at(block, place->slot) == NULL ? CT_RESTART : place->slot;
+        return ct_set_at(block, place->slot) == place->found ? place->slot : CT_RESTART;
     }
-    /* A miss stands if no element with this hash was inserted since. */
-    for (Py_ssize_t n = place->seen; n < ct_set_filled(block); n++) {
-        Py_ssize_t slot = ct_set_order(block, n);
-        PyObject *candidate = ct_set_at(block, slot);
-        if (candidate != NULL && block->slots[slot].hash == hash) {
-            return candidate == key ? slot : CT_RESTART;
+    ct_set_walk_start(block, item.hash, &seen->walk);
+    for (;; ct_set_walk_on(&seen->walk, ct_set_mask(block))) {
+        Py_ssize_t slot = ct_set_probe(block, item.key, item.hash, &seen->walk);
+        if (slot != CT_COMPARE) {
+            return slot;
+        }
+        if (!place_rejected(place, seen->walk.found)) {
+            return CT_RESTART; /* inserted since */
         }
     }
-    find_empty(block, hash, end);
-    return CT_MISS;
 }
 
 /* -- reading ------------------------------------------------------------------------------------ */
@@ -162,12 +236,14 @@ locate(ct_set_table *s, PyObject *key, Py_hash_t hash, const set_place *place,
 CT_NOINLINE int
 ct_set_has_slow(ct_set_table *s, PyObject *key, Py_hash_t hash)
 {
-    set_place place = {NULL, CT_MISS, 0};
+    set_place place;
+    place_init(&place);
     if (resolve(s, key, hash, &place) < 0) {
         return -1;
     }
+    int found = place.slot >= 0;
     place_clear(&place);
-    return place.slot >= 0;
+    return found;
 }
 
 Py_ssize_t
@@ -222,13 +298,12 @@ ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump)
     ct_commit_held(&s->base, pending, 1);
 }
 
-/* Put `fresh` in the place of the block.  An iterator walks the old one by number after its grace
- * period: then it must own what it shows. */
+/* Put `fresh` in the place of the block, which must own what its borrowers look at. */
 void
 ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh)
 {
     ct_set_keys *old = ct_load_relaxed(&s->block);
-    if (old != ct_set_empty && old->owns == CT_OWNS_NOTHING && ct_load_relaxed(&old->holds) > 0) {
+    if (old != ct_set_empty && old->owns == CT_OWNS_NOTHING && ct_set_lent(old)) {
         ct_set_own(old);
         old->owns = CT_OWNS_KEYS;
     }
@@ -240,53 +315,52 @@ ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh)
     }
 }
 
-/* Room for `more` elements: the same contents in a roomier block, to which the references move. */
-int
+/* A block of 2^log2_size slots (or, if 0, the same slots) to which the references move; NULL without
+ * memory. */
+static ct_set_keys *
+replace_held(ct_set_table *s, ct_pending *pending, int log2_size)
+{
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    ct_set_keys *fresh = log2_size ? ct_set_rebuilt(block, log2_size) : ct_set_clone(block);
+    if (fresh != NULL) {
+        ct_set_publish_held(s, pending, fresh);
+    }
+    return fresh;
+}
+
+ct_set_keys *
 ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more)
 {
     ct_set_keys *block = ct_load_relaxed(&s->block);
     if (CT_LIKELY(ct_set_room(block) >= more)) {
-        return 0;
+        return CT_LIKELY(!ct_set_lent(block)) ? block : replace_held(s, pending, 0);
     }
-    Py_ssize_t least = (ct_set_count(block) + more) * CT_SET_LARGE_GROWTH;
-    Py_ssize_t usual = ct_set_roomier(block);
-    ct_set_keys *fresh = ct_set_rebuilt(block, more > 1 && least > usual ? least : usual);
-    if (fresh == NULL) {
-        return CT_NO_MEMORY;
-    }
-    ct_set_publish_held(s, pending, fresh);
-    return 0;
-}
-
-void
-ct_set_tidy_held(ct_set_table *s, ct_pending *pending, size_t steps)
-{
-    ct_set_keys *block = ct_load_relaxed(&s->block);
-    if (ct_set_overgrown(block, steps) && pending->nblocks == 0) {
-        ct_set_keys *fresh = ct_set_rebuilt(block, ct_set_roomier(block));
-        if (fresh != NULL) { /* else it stays slow, no more */
-            ct_set_publish_held(s, pending, fresh);
-        }
-    }
+    int least = ct_set_log2_for(ct_set_count(block) + more);
+    int usual = ct_set_log2_above(ct_set_roomier(block));
+    return replace_held(s, pending, more > 1 && least > usual ? least : usual);
 }
 
 static int
-insert_held(ct_set_table *s, ct_pending *pending, ct_set_item item, ct_set_walk *end)
+insert_held(ct_set_table *s, ct_pending *pending, ct_set_item item, size_t slot)
 {
     ct_set_keys *block = ct_load_relaxed(&s->block);
-    if (ct_event_reserve_held(&s->base, pending) < 0 || ct_set_reserve_held(s, pending, 1) < 0) {
+    int refills = ct_load_relaxed(&block->slots[slot].key) == CT_DEAD;
+    if (ct_event_reserve_held(&s->base, pending) < 0) {
         return CT_NO_MEMORY;
     }
-    if (ct_load_relaxed(&s->block) != block) {
-        block = ct_load_relaxed(&s->block);
-        find_empty(block, item.hash, end);
+    ct_set_keys *fresh = ct_set_reserve_held(s, pending, !refills);
+    if (fresh != block) {
+        if (fresh == NULL) {
+            return CT_NO_MEMORY;
+        }
+        block = fresh;
+        slot = ct_set_vacancy(block, item.hash);
     }
     Py_INCREF(item.key);
     ct_set_begin_held(s, pending, 1);
-    ct_set_place(block, item, end->at);
+    ct_set_place(block, item, slot);
     ct_event_held(&s->base, pending, CT_KIND_ADDED, item.key, NULL, NULL);
     ct_set_end_held(s, pending, 1);
-    ct_set_tidy_held(s, pending, end->steps);
     return CT_DONE;
 }
 
@@ -296,8 +370,12 @@ delete_held(ct_set_table *s, ct_pending *pending, Py_ssize_t slot)
     if (ct_event_reserve_held(&s->base, pending) < 0) {
         return CT_NO_MEMORY;
     }
+    ct_set_keys *block = ct_set_reserve_held(s, pending, 0); /* the slots keep their numbers */
+    if (block == NULL) {
+        return CT_NO_MEMORY;
+    }
     ct_set_begin_held(s, pending, 1);
-    PyObject *key = ct_set_kill(ct_load_relaxed(&s->block), slot);
+    PyObject *key = ct_set_kill(block, slot);
     ct_event_held(&s->base, pending, CT_KIND_DELETED, key, NULL, NULL);
     ct_pending_drop(pending, key);
     ct_set_end_held(s, pending, 1);
@@ -309,32 +387,32 @@ delete_held(ct_set_table *s, ct_pending *pending, Py_ssize_t slot)
 /* What `add` (want_present 0) and `remove` (1) do once the element is located. */
 static int
 change_one_held(ct_set_table *s, ct_pending *pending, ct_set_item item, Py_ssize_t slot,
-                ct_set_walk *end, int remove)
+                const glimpse *seen, int remove)
 {
     if (remove) {
         return slot == CT_MISS ? CT_NOT_MET : delete_held(s, pending, slot);
     }
-    return slot == CT_MISS ? insert_held(s, pending, item, end) : CT_NOT_MET;
+    return slot == CT_MISS ? insert_held(s, pending, item, ct_set_vacant(&seen->walk)) : CT_NOT_MET;
 }
 
 /* CT_DONE, CT_NOT_MET, CT_FAILED. */
 static int
-change_one(ct_set_table *s, ct_set_item item, int remove)
+change_one(ct_set_table *s, ct_set_item item, glimpse *seen, int remove)
 {
     int status;
-    ct_set_walk end;
     ct_section section;
     ct_pending pending;
-    set_place place = {NULL, CT_MISS, 0};
+    set_place place;
+    place_init(&place);
     ct_pending_init(&pending, &s->base);
     for (;;) {
         if (ct_write_lock(&s->base, &section) < 0) {
             status = CT_FAILED;
             break;
         }
-        Py_ssize_t slot = locate(s, item.key, item.hash, &place, &end);
+        Py_ssize_t slot = locate(s, item, &place, seen);
         if (CT_LIKELY(slot >= CT_MISS)) {
-            status = change_one_held(s, &pending, item, slot, &end, remove);
+            status = change_one_held(s, &pending, item, slot, seen, remove);
             ct_unlock(&section);
             break;
         }
@@ -358,18 +436,19 @@ change_one(ct_set_table *s, ct_set_item item, int remove)
     return status;
 }
 
-/* What the lock-free lookup says without user code: slot, CT_MISS, CT_COMPARE, CT_ERROR. */
+/* The lookup without the lock, where that may spare the lock: slot, CT_MISS, CT_COMPARE, CT_ERROR. */
 static Py_ssize_t
-glance(ct_set_table *s, PyObject *key, Py_hash_t hash)
+glance(ct_set_table *s, ct_set_item item, glimpse *seen)
 {
-    ct_set_walk end;
     ct_record *self = ct_enter(&s->base);
     if (self == NULL) {
         return CT_ERROR;
     }
     Py_ssize_t slot = CT_COMPARE;
+    seen->block = NULL;
     if (CT_FT && ct_is_shared(&s->base)) { /* else the section is no dearer */
-        slot = locate_plainly(ct_set_block(s), key, hash, &end);
+        seen->version = ct_load_acquire(&s->base.version); /* before the block: nothing is older */
+        slot = look(seen, ct_set_block(s), item);
     }
     ct_unpin(self);
     return slot;
@@ -379,22 +458,24 @@ int
 ct_set_add(ct_set_table *s, PyObject *key, Py_hash_t hash)
 {
     ct_set_item item = {key, hash};
-    Py_ssize_t slot = glance(s, key, hash);
+    glimpse seen;
+    Py_ssize_t slot = glance(s, item, &seen);
     if (slot >= 0 || slot == CT_ERROR) {
         return slot >= 0 ? 0 : -1;
     }
-    return change_one(s, item, 0) == CT_FAILED ? -1 : 0;
+    return change_one(s, item, &seen, 0) == CT_FAILED ? -1 : 0;
 }
 
 int
 ct_set_remove(ct_set_table *s, PyObject *key, Py_hash_t hash)
 {
     ct_set_item item = {key, hash};
-    Py_ssize_t slot = glance(s, key, hash);
+    glimpse seen;
+    Py_ssize_t slot = glance(s, item, &seen);
     if (slot == CT_MISS || slot == CT_ERROR) {
         return slot == CT_MISS ? 0 : -1;
     }
-    return change_one(s, item, 1);
+    return change_one(s, item, &seen, 1);
 }
 
 int

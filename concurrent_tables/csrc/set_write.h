@@ -42,10 +42,9 @@ void ct_set_begin_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 void ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 /* Put `fresh` in the place of the block. */
 void ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh);
-/* Room for `more` elements; 0 or CT_NO_MEMORY. */
-int ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more);
-/* After a commit whose insertion passed `steps` slots: get rid of dead ones if they are in the way. */
-void ct_set_tidy_held(ct_set_table *s, ct_pending *pending, size_t steps);
+/* The block, now with `more` slots to use up and not lent: itself, or a copy in its place (with the same
+ * slot numbers when `more` is 0); NULL without memory. */
+ct_set_keys *ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more);
 /* The error of a lookup whose comparisons change the set without end. */
 void ct_set_endless(ct_set_table *s, PyObject *key);
 
