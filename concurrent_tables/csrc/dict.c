@@ -84,8 +84,11 @@ dict_pop(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (!ct_check_args("pop", nargs, 1, 2)) {
         return NULL;
     }
-    Py_hash_t hash = ct_hash(args[0]);
-    int status = hash == -1 ? CT_FAILED : ct_change_entry(CT_TABLE(self), args[0], hash, &change);
+    int status = CT_NOT_MET; /* as dict does, an empty table does not ask for the hash */
+    if (ct_used(CT_TABLE(self)) != 0) {
+        Py_hash_t hash = ct_hash(args[0]);
+        status = hash == -1 ? CT_FAILED : ct_change_entry(CT_TABLE(self), args[0], hash, &change);
+    }
     if (status == CT_NOT_MET) {
         if (nargs == 2) {
             return Py_NewRef(args[1]);

@@ -3,6 +3,7 @@
 #include "split.h"
 
 static PyObject *new_like(PyObject *self);
+static Py_ssize_t sharded_length(PyObject *self);
 
 static int
 change_entry(ct_sharded *s, PyObject *key, Py_hash_t hash, ct_change *change)
@@ -14,6 +15,7 @@ change_entry(ct_sharded *s, PyObject *key, Py_hash_t hash, ct_change *change)
 
 #define API_TYPE(st) ((st)->extra_types[CT_X_SHARDED])
 #define API_STATE(self) (CT_SHARDED(self)->st)
+#define API_USED(self) sharded_length(self)
 #define API_GET(self, key, hash, value) ct_sharded_get(self, key, hash, value)
 #define API_CHANGE(self, key, hash, change) change_entry(CT_SHARDED(self), key, hash, change)
 #define API_FILL(self, mapping) CT_NOT_MET /* each key is atomic */
@@ -146,10 +148,22 @@ sharded_pop_many(PyObject *self, PyObject *keys)
     return removed;
 }
 
+/* Of the shards that have these hashes. */
+static uint64_t
+keys_version_for(PyObject *self, const Py_hash_t *hashes, Py_ssize_t count)
+{
+    uint64_t sum = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        sum += ct_load_acquire(&ct_shard_of(CT_SHARDED(self), hashes[i])->keys_version);
+    }
+    return sum;
+}
+
 static PyObject *
 sharded_guard(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    return ct_plain_guard_new(API_STATE(self), self, args, nargs);
+    static const ct_guard_source source = {ct_sharded_get, keys_version_for, ct_sharded_get_many};
+    return ct_plain_guard_new(API_STATE(self), self, &source, args, nargs);
 }
 
 /* -- iteration ---------------------------------------------------------------------------------- */

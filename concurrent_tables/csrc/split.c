@@ -298,6 +298,12 @@ find_name(ct_split *s, ct_shared *shared, PyObject *key, Py_hash_t hash)
                                                 : equal_name(s, shared, key, hash);
 }
 
+Py_ssize_t
+ct_split_find(ct_split *s, PyObject *key, Py_hash_t hash)
+{
+    return find_name(s, ct_split_shared(s), key, hash);
+}
+
 int
 ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
 {

@@ -190,6 +190,9 @@ int ct_split_touch(ct_split *s); /* notes a foreign thread (I9); 0 or -1 */
 ct_full *ct_split_full(ct_split *s);
 /* The same, combined: an ordinary table. */
 ct_table *ct_split_combined(ct_split *s);
+/* The shared name that equals the key and that the split record has: its entry, CT_MISS, CT_ERROR, or
+ * CT_RESTART when the record is combined by now.  User code may run. */
+Py_ssize_t ct_split_find(ct_split *s, PyObject *key, Py_hash_t hash);
 /* The full form if it is combined already, else NULL. */
 ct_table *ct_split_if_combined(ct_split *s);
 /* An operation on the combined form failed only because a clear() made the record split again. */
@@ -235,7 +238,13 @@ int ct_split_iter_type_init(PyObject *module, ct_state *st);
 PyObject *ct_names_iter_new(ct_state *st, PyObject *table, PyObject *names, int what);
 /* Walks one iterator after the other; `parts` is a tuple (stolen). */
 PyObject *ct_chain_new(ct_state *st, PyObject *parts);
-/* A guard over any mapping with get(), get_many() and keys_version. */
-PyObject *ct_plain_guard_new(ct_state *st, PyObject *table, PyObject *const *keys, Py_ssize_t nkeys);
+/* A guard over a mapping whose entries are not in one block. */
+typedef struct {
+    int (*get)(PyObject *table, PyObject *key, Py_hash_t hash, PyObject **value); /* as ct_get */
+    uint64_t (*keys_version)(PyObject *table, const Py_hash_t *hashes, Py_ssize_t count);
+    PyObject *(*get_many)(PyObject *table, PyObject *keys); /* a dict, all of one moment */
+} ct_guard_source;
+PyObject *ct_plain_guard_new(ct_state *st, PyObject *table, const ct_guard_source *source,
+                             PyObject *const *keys, Py_ssize_t nkeys);
 
 #endif

@@ -5,6 +5,7 @@
  *   API_NAME                      "SplitDict"
  *   API_TYPE(st)                  the exact type
  *   API_STATE(self)               its ct_state
+ *   API_USED(self)                the number of keys, at rest
  *   API_GET(self, key, hash, &value), API_CHANGE(self, key, hash, &change)   as ct_get, ct_change_entry
  *   API_FILL(self, mapping)       an empty table from a mapping in one step: CT_DONE, CT_NOT_MET, CT_FAILED
  *   API_ONE_MOMENT(self)          a FrozenDict of one moment
@@ -124,7 +125,8 @@ api_pop(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (!ct_check_args("pop", nargs, 1, 2)) {
         return NULL;
     }
-    int status = api_take(self, args[0], &old);
+    /* As dict does, an empty table does not ask for the hash. */
+    int status = API_USED(self) == 0 ? CT_NOT_MET : api_take(self, args[0], &old);
     if (status == CT_NOT_MET) {
         if (nargs == 2) {
             return Py_NewRef(args[1]);

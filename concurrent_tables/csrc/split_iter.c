@@ -213,38 +213,27 @@ static PyType_Slot chain_slots[] = {
 
 /* -- guards ------------------------------------------------------------------------------------- */
 
-/* Calls are ordinary lookups here: what is remembered is the version of the set of keys. */
+/* Calls are lookups with remembered hashes; what else is remembered is the version of the set of keys. */
 typedef struct {
     PyObject_HEAD
     PyObject *table, *keys; /* keys: a tuple */
     ct_state *st;
+    const ct_guard_source *source;
+    Py_hash_t *hashes;
     ct_u64 keys_version;
     ct_u64 refreshes;
 } ct_plain_guard;
 
-static int
-keys_version_of(PyObject *table, uint64_t *version)
+static uint64_t
+present_version(ct_plain_guard *guard)
 {
-    PyObject *number = PyObject_GetAttrString(table, "keys_version");
-    *version = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
-    Py_XDECREF(number);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-static PyObject *
-value_or_missing(ct_plain_guard *guard, PyObject *key)
-{
-    PyObject *args[] = {guard->table, key, guard->st->missing};
-    PyObject *name = PyUnicode_InternFromString("get");
-    PyObject *value = name == NULL ? NULL : PyObject_VectorcallMethod(name, args, 3, NULL);
-    Py_XDECREF(name);
-    return value;
+    return guard->source->keys_version(guard->table, guard->hashes, PyTuple_GET_SIZE(guard->keys));
 }
 
 static PyObject *
 all_values(ct_plain_guard *guard)
 {
-    PyObject *found = PyObject_CallMethod(guard->table, "get_many", "(O)", guard->keys);
+    PyObject *found = guard->source->get_many(guard->table, guard->keys);
     Py_ssize_t count = PyTuple_GET_SIZE(guard->keys);
     PyObject *values = found == NULL ? NULL : PyTuple_New(count);
     for (Py_ssize_t i = 0; values != NULL && i < count; i++) {
@@ -263,32 +252,29 @@ static PyObject *
 guard_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     ct_plain_guard *guard = (ct_plain_guard *)self;
-    uint64_t version;
+    PyObject *value;
     if (PyTuple_GET_SIZE(args) || (kwargs != NULL && PyDict_GET_SIZE(kwargs))) {
         PyErr_SetString(PyExc_TypeError, "a guard takes no arguments");
         return NULL;
     }
-    if (keys_version_of(guard->table, &version) < 0) {
-        return NULL;
-    }
-    if (version != ct_load_acquire(&guard->keys_version)) {
+    uint64_t version = present_version(guard);
+    if (CT_UNLIKELY(version != ct_load_acquire(&guard->keys_version))) {
         ct_store_release(&guard->keys_version, version);
         ct_fetch_add_acq_rel(&guard->refreshes, 1);
     }
-    return PyTuple_GET_SIZE(guard->keys) == 1
-               ? value_or_missing(guard, PyTuple_GET_ITEM(guard->keys, 0))
-               : all_values(guard);
+    if (PyTuple_GET_SIZE(guard->keys) > 1) {
+        return all_values(guard);
+    }
+    int found = guard->source->get(guard->table, PyTuple_GET_ITEM(guard->keys, 0),
+                                   guard->hashes[0], &value);
+    return found > 0 ? value : found < 0 ? NULL : Py_NewRef(guard->st->missing);
 }
 
 static PyObject *
 guard_valid(PyObject *self, void *Py_UNUSED(closure))
 {
     ct_plain_guard *guard = (ct_plain_guard *)self;
-    uint64_t version;
-    if (keys_version_of(guard->table, &version) < 0) {
-        return NULL;
-    }
-    return PyBool_FromLong(version == ct_load_acquire(&guard->keys_version));
+    return PyBool_FromLong(present_version(guard) == ct_load_acquire(&guard->keys_version));
 }
 
 static PyObject *
@@ -303,36 +289,48 @@ guard_refreshes(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(ct_load_acquire(&((ct_plain_guard *)self)->refreshes));
 }
 
-PyObject *
-ct_plain_guard_new(ct_state *st, PyObject *table, PyObject *const *keys, Py_ssize_t nkeys)
+static int
+remember_keys(ct_plain_guard *guard, PyObject *const *keys, Py_ssize_t count)
 {
-    uint64_t version;
+    guard->keys = PyTuple_New(count);
+    guard->hashes = PyMem_New(Py_hash_t, count);
+    if (guard->keys == NULL || guard->hashes == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTuple_SET_ITEM(guard->keys, i, Py_NewRef(keys[i]));
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        guard->hashes[i] = ct_hash(keys[i]);
+        if (guard->hashes[i] == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *
+ct_plain_guard_new(ct_state *st, PyObject *table, const ct_guard_source *source,
+                   PyObject *const *keys, Py_ssize_t nkeys)
+{
     if (nkeys == 0) {
         PyErr_SetString(PyExc_TypeError, "guard() takes at least one key");
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < nkeys; i++) {
-        if (ct_hash(keys[i]) == -1) {
-            return NULL;
-        }
-    }
-    if (keys_version_of(table, &version) < 0) {
-        return NULL;
-    }
     PyTypeObject *type = st->extra_types[CT_X_PLAIN_GUARD];
     ct_plain_guard *guard = (ct_plain_guard *)type->tp_alloc(type, 0);
-    PyObject *kept = guard == NULL ? NULL : PyTuple_New(nkeys);
-    for (Py_ssize_t i = 0; kept != NULL && i < nkeys; i++) {
-        PyTuple_SET_ITEM(kept, i, Py_NewRef(keys[i]));
-    }
-    if (kept == NULL) {
-        Py_XDECREF(guard);
+    if (guard == NULL) {
         return NULL;
     }
     guard->st = st;
+    guard->source = source;
     guard->table = Py_NewRef(table);
-    guard->keys = kept;
-    ct_store_relaxed(&guard->keys_version, version);
+    if (remember_keys(guard, keys, nkeys) < 0) {
+        Py_DECREF(guard);
+        return NULL;
+    }
+    ct_store_relaxed(&guard->keys_version, present_version(guard));
     return (PyObject *)guard;
 }
 
@@ -352,6 +350,7 @@ guard_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     Py_CLEAR(((ct_plain_guard *)self)->table);
     Py_CLEAR(((ct_plain_guard *)self)->keys);
+    PyMem_Free(((ct_plain_guard *)self)->hashes);
     type->tp_free(self);
     Py_DECREF(type);
 }

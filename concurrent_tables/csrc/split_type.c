@@ -6,6 +6,7 @@ static PyObject *new_for(PyObject *cls);
 
 #define API_TYPE(st) ((st)->extra_types[CT_X_SPLIT])
 #define API_STATE(self) (ct_split_shared(CT_SPLIT(self))->st)
+#define API_USED(self) ct_split_used(CT_SPLIT(self))
 #define API_GET(self, key, hash, value) ct_split_get(self, key, hash, value)
 #define API_CHANGE(self, key, hash, change) ct_split_change(self, key, hash, change)
 #define API_FILL(self, mapping) ct_split_fill(self, mapping)
@@ -134,10 +135,26 @@ split_pop_many(PyObject *self, PyObject *keys)
     return result;
 }
 
+/* A compact record never lost a key, so every change of its set of keys added one. */
+static uint64_t
+keys_version(PyObject *self)
+{
+    uint64_t word = ct_load_acquire(&CT_SPLIT(self)->state);
+    return CT_WORD_IS_COMPACT(word) ? (uint64_t)CT_WORD_USED(word)
+                                    : ct_load_acquire(&ct_word_full(word)->base.keys_version);
+}
+
+static uint64_t
+keys_version_for(PyObject *self, const Py_hash_t *Py_UNUSED(hashes), Py_ssize_t Py_UNUSED(count))
+{
+    return keys_version(self);
+}
+
 static PyObject *
 split_guard(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    return ct_plain_guard_new(API_STATE(self), self, args, nargs);
+    static const ct_guard_source source = {ct_split_get, keys_version_for, split_get_many};
+    return ct_plain_guard_new(API_STATE(self), self, &source, args, nargs);
 }
 
 /* -- iteration ---------------------------------------------------------------------------------- */
@@ -251,14 +268,10 @@ split_version(PyObject *self, void *Py_UNUSED(closure))
                                            : ct_version(&ct_word_full(word)->base));
 }
 
-/* A compact record never lost a key, so every change of its set of keys added one. */
 static PyObject *
 split_keys_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    uint64_t word = ct_load_acquire(&CT_SPLIT(self)->state);
-    return PyLong_FromUnsignedLongLong(
-        CT_WORD_IS_COMPACT(word) ? (uint64_t)CT_WORD_USED(word)
-                                 : ct_load_acquire(&ct_word_full(word)->base.keys_version));
+    return PyLong_FromUnsignedLongLong(keys_version(self));
 }
 
 static PyObject *

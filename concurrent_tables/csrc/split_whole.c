@@ -326,27 +326,41 @@ typedef struct {
     Py_ssize_t ix[CT_NAMES_MAX];
     PyObject *values[CT_NAMES_MAX]; /* borrowed from the dict */
     int ascending;
+    uint32_t found; /* bits of those that a comparison found in the record: it must still have them */
 } ct_plan;
 
-/* 1 when all keys are shared names (appended as needed), 0 when one does not fit, -1 with an error. */
+/* The entry for a key: of the shared name it is (appended as needed), or, for a key that is no exact str,
+ * of the one it equals in a record that has entries; CT_MISS, CT_ERROR. */
+static Py_ssize_t
+plan_name(ct_split *s, PyObject *key, int filling, ct_plan *plan)
+{
+    Py_hash_t hash = ct_hash(key);
+    if (hash == -1) {
+        return CT_ERROR;
+    }
+    if (PyUnicode_CheckExact(key)) {
+        return ct_shared_index(ct_split_shared(s), key, hash, 1);
+    }
+    Py_ssize_t ix = filling ? CT_MISS : ct_split_find(s, key, hash);
+    if (ix >= 0) {
+        plan->found |= (uint32_t)1 << ix;
+    }
+    return ix;
+}
+
+/* 1 when all keys have entries, 0 when one does not fit, -1 with an error. */
 static int
-plan_names(ct_shared *shared, PyObject *changes, ct_plan *plan)
+plan_names(ct_split *s, PyObject *changes, int filling, ct_plan *plan)
 {
     Py_ssize_t at = 0;
     PyObject *key, *value;
     plan->count = 0;
     plan->ascending = 1;
+    plan->found = 0;
     while (PyDict_Next(changes, &at, &key, &value)) {
-        if (!PyUnicode_CheckExact(key)) {
-            return 0;
-        }
-        Py_hash_t hash = ct_hash(key);
-        if (hash == -1) {
-            return -1;
-        }
-        Py_ssize_t ix = ct_shared_index(shared, key, hash, 1);
-        if (ix == CT_MISS) {
-            return 0;
+        Py_ssize_t ix = plan->count == CT_NAMES_MAX ? CT_MISS : plan_name(s, key, filling, plan);
+        if (ix < 0) {
+            return ix == CT_ERROR ? -1 : 0;
         }
         if (plan->count > 0 && ix <= plan->ix[plan->count - 1]) {
             plan->ascending = 0;
@@ -407,6 +421,11 @@ apply_all_held(ct_full *full, const ct_plan *plan, ct_pending *pending, ct_body 
 {
     ct_table *t = &full->base;
     ct_body *old = ct_load_relaxed(&full->body);
+    for (Py_ssize_t ix = 0; ix < CT_NAMES_MAX; ix++) {
+        if (plan->found >> ix & 1 && (ix >= old->capacity || ct_load_relaxed(&old->values[ix]) == 0)) {
+            return CT_NOT_MET;
+        }
+    }
     ct_body *fresh = ct_body_new(ct_shared_count(full->shared));
     if (fresh == NULL || ct_pending_reserve(pending, plan->count + 2) < 0
         || ct_event_reserve_many_held(t, pending, plan->count) < 0) {
@@ -561,7 +580,7 @@ ct_split_fill(PyObject *self, PyObject *mapping)
     }
     int status = CT_NOT_MET;
     if (PyDict_GET_SIZE(mine) != 0 && !has_missing(shared->st, mine)) {
-        int split = ct_split_if_combined(s) == NULL ? plan_names(shared, mine, &plan) : 0;
+        int split = ct_split_if_combined(s) == NULL ? plan_names(s, mine, 1, &plan) : 0;
         status = split < 0 ? CT_FAILED : CT_RESTART;
         if (split > 0) {
             status = fill_compact(s, &plan) ? CT_DONE : fill_full(s, &plan, mine);
@@ -594,13 +613,17 @@ ct_split_update_many(PyObject *self, PyObject *changes)
     if (PyDict_GET_SIZE(changes) == 0) {
         return ct_split_touch(s);
     }
-    int split = ct_split_if_combined(s) == NULL ? plan_names(ct_split_shared(s), changes, &plan) : 0;
-    int status = split < 0 ? CT_FAILED : CT_RESTART;
-    if (split > 0) {
-        ct_full *full = ct_split_full(s);
-        status = full == NULL ? CT_FAILED : run_plan(full, &plan, NULL);
+    int status = CT_NOT_MET;
+    for (int tries = 0; status == CT_NOT_MET && tries < CT_MAX_OWN_RESTARTS; tries++) {
+        /* CT_NOT_MET: a clear() came between */
+        int split = ct_split_if_combined(s) == NULL ? plan_names(s, changes, 0, &plan) : 0;
+        status = split < 0 ? CT_FAILED : CT_RESTART;
+        if (split > 0) {
+            ct_full *full = ct_split_full(s);
+            status = full == NULL ? CT_FAILED : run_plan(full, &plan, NULL);
+        }
     }
-    if (status == CT_RESTART) {
+    if (status == CT_RESTART || status == CT_NOT_MET) {
         status = ct_update_many_of(self, changes, combined_of, was_cleared);
     }
     return status < 0 ? -1 : 0;

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import MUTABLE_MAPPINGS, new
+
 NAMES = ("id", "name", "price")
 
 
@@ -172,3 +174,52 @@ def test_bytes_per_record_are_fewer_than_combined(ct: Any) -> None:
     model = {f"field{n}": n for n in range(10)}
     record, combined = ct.SplitDict(shared, model), ct.ConcurrentDict(model)
     assert ct.inspect_table(record).nbytes < ct.inspect_table(combined).nbytes
+
+
+def test_a_batch_with_a_str_subclass_key_leaves_a_record_split(ct: Any) -> None:
+    class Name(str):
+        pass
+
+    row = ct.SplitDict(ct.SharedKeys(), x=1, y=2)
+    row.update_many({Name("x"): 3, "z": 4})
+    assert ct.inspect_table(row).kind == "split"
+    assert list(row.items()) == [("x", 3), ("y", 2), ("z", 4)]
+    assert {type(key) for key in row} == {str}
+    row.update_many({Name("new"): 5})
+    assert ct.inspect_table(row).kind != "split" and row["new"] == 5
+
+
+def test_views_leave_a_record_as_small_as_it_is(ct: Any) -> None:
+    row = ct.SplitDict(ct.SharedKeys(), x=1, y=2)
+    size = row.__sizeof__()
+    assert [list(row.keys()), list(row.values()), list(row.items())]
+    assert row.keys() & {"x"} == {"x"} and repr(row.items()) and row.values()
+    assert row.__sizeof__() == size
+
+
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+def test_pop_from_an_empty_table_does_not_ask_for_the_hash(ct: Any, name: str) -> None:
+    table = new(ct, name)
+    assert table.pop([], 1) == 1
+    with pytest.raises(KeyError):
+        table.pop([])
+
+
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+def test_a_guard_hashes_its_keys_once(ct: Any, name: str) -> None:
+    class Key(str):
+        asked = 0
+
+        def __hash__(self) -> int:
+            Key.asked += 1
+            return str.__hash__(self)
+
+    table = new(ct, name, {"a": 1, "b": 2})
+    guard = table.guard(Key("a"))
+    asked = Key.asked
+    assert [guard(), guard(), guard.valid, guard.refreshes] == [1, 1, True, 0]
+    table["c"] = 3
+    assert guard() == 1
+    del table["a"]
+    assert guard() is ct.MISSING and not guard.refreshes == 0
+    assert Key.asked == asked
