@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import environment
+from .bench.command import add_bench_command
 from .campaign import run_campaign, selection
 from .lastresort import LastResort
 from .options import DEFAULT_SECONDS, DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, UsageError
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     parsed = _parser().parse_args(arguments)
     try:
-        return _run(parsed)
+        return int(parsed.handler(parsed))
     except UsageError as error:
         print(f"ct-stress: error: {error}", file=sys.stderr)
         return ExitStatus.USAGE
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ct-stress",
-        description="Stress-test dict- and set-like containers from many threads.",
+        description="Stress-test and measure dict- and set-like containers from many threads.",
         epilog="exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised",
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=parser.epilog,
         description="Run seeded workloads on every table type, or on one target, and judge them.",
     )
+    run.set_defaults(handler=_run)
     run.add_argument(
         "--target", metavar="MODULE:CLASS", help="any dict- or set-like class (default: our tables)"
     )
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds without progress of any thread that count as a hang (%(default)g)",
     )
+    add_bench_command(commands)
     return parser
 
 
