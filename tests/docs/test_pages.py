@@ -38,25 +38,37 @@ def test_thread_safety_page_is_what_contracts_generate() -> None:
     assert THREAD_SAFETY.read_text(encoding="utf-8") == child.stdout
 
 
+COMMANDS = ("run", "bench")
+
+
 @pytest.fixture(scope="session")
-def stress_options() -> set[str]:
-    """The options of `ct-stress run`, as its help names them."""
-    child = run_child(["-m", "stress", "run", "--help"], CONCURRENT_TABLES_PURE="1")
-    assert child.returncode == 0, child.stderr
-    return set(re.findall(r"--\w[\w-]*", child.stdout)) - {"--help"}
+def stress_options() -> dict[str, set[str]]:
+    """The options of each command of `ct-stress`, as its help names them."""
+    options = {}
+    for command in COMMANDS:
+        child = run_child(["-m", "stress", command, "--help"], CONCURRENT_TABLES_PURE="1")
+        assert child.returncode == 0, child.stderr
+        options[command] = set(re.findall(r"--\w[\w-]*", child.stdout)) - {"--help"}
+    return options
 
 
 @pytest.mark.parametrize("line", _console_lines())
-def test_stress_options_in_the_pages_exist(line: str, stress_options: set[str]) -> None:
+def test_stress_options_in_the_pages_exist(
+    line: str, stress_options: dict[str, set[str]]
+) -> None:
     words = shlex.split(line)
-    assert words[1] == "run"
-    assert {word for word in words if word.startswith("--")} <= stress_options
+    assert words[1] in COMMANDS
+    assert {word for word in words if word.startswith("--")} <= stress_options[words[1]]
 
 
-def test_reference_has_every_stress_option(stress_options: set[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_reference_has_every_stress_option(
+    command: str, stress_options: dict[str, set[str]]
+) -> None:
     page = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `(--[\w-]+)", page, re.M))
-    assert rows == stress_options
+    section = page.partition(f"## ct-stress {command}\n")[2].partition("\n## ")[0]
+    rows = set(re.findall(r"^\| `(--[\w-]+)", section, re.M))
+    assert rows == stress_options[command]
 
 
 @pytest.mark.parametrize("name", ["run", "test"])
