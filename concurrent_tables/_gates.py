@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ._waits import ForkMark, wait_for
+from ._waits import ForkMark, Latch, wait_for
 
 __all__ = ["Gate"]
 
@@ -23,7 +23,7 @@ class Gate(ForkMark):
 
     def __init__(self) -> None:
         super().__init__()
-        self.released = threading.Event()
+        self.released = Latch()
 
     @property
     def foreign(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._missing import MISSING
-from ._waits import ForkMark, wait_for
+from ._waits import ForkMark, Latch, wait_for
 from .errors import RecursiveComputeError
 
 __all__ = ["compute_if_absent"]
@@ -24,7 +24,7 @@ class _Flight(ForkMark):
 
     def __init__(self) -> None:
         super().__init__()
-        self.released = threading.Event()
+        self.released = Latch()
 
 
 class _FlightKey:

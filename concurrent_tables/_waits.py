@@ -1,7 +1,7 @@
 """Who waits for whom: cycles of waiting threads are found before they hang.
 
 Shared by exclusive gates and by the flights of `compute_if_absent`, so that a cycle through both
-is found too. A *resource* has an `owner` (a thread ident), a `released` event and a flag `void`
+is found too. A *resource* has an `owner` (a thread ident), a `released` latch and a flag `void`
 that tells that its owner stayed behind in the parent of a fork.
 """
 
@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from .errors import DeadlockError
 
-__all__ = ["ForkMark", "PerProcess", "Resource", "wait_for"]
+__all__ = ["ForkMark", "Latch", "PerProcess", "Resource", "wait_for"]
 
 _T = TypeVar("_T")
 
@@ -24,11 +24,42 @@ _POLL_S = 1.0
 _AT_THE_END = -1
 
 
+class Latch:
+    """Closed until `set()`, open for ever after it.
+
+    In place of a `threading.Event`, of which a `set()` that lacks memory halfway can leave the lock
+    locked, so that the next one never returns. This one does its work before anything can fail
+    that its waiters, who look again every `_POLL_S` seconds, depend on; so it may be repeated.
+    """
+
+    __slots__ = ("_lock", "_open")
+
+    def __init__(self) -> None:
+        self._open = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def is_set(self) -> bool:
+        return self._open
+
+    def set(self) -> None:
+        """Open the latch. The thread that does so is one and the same, should it try again."""
+        if not self._open:
+            self._open = True
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds; whether the latch is open."""
+        if not self._open and self._lock.acquire(timeout=timeout):
+            self._lock.release()  # the next one in the row
+        return self._open
+
+
 class Resource(Protocol):
     """Something that one thread holds and others wait for."""
 
     owner: int
-    released: threading.Event
+    released: Latch
 
     @property
     def void(self) -> bool: ...

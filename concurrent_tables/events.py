@@ -368,22 +368,32 @@ class WatchState:
         self._drainers: dict[int, ForkMark] = {}  # at most one in each process (generation)
 
     def __len__(self) -> int:
-        live = sum(ref() is not None for ref in self.subscriptions)
-        return len(self.watches) + live + self.mask.bit_count()
+        return len(self.watches) + len(self._live()) + self.mask.bit_count()
+
+    def _live(self, but: Subscription | None = None) -> tuple[weakref.ref[Subscription], ...]:
+        """The subscriptions that still exist, without `but`.
+
+        No generator expression: making its function without memory crashes CPython 3.12 and 3.13.
+        """
+        live = []
+        for ref in self.subscriptions:
+            subscription = ref()
+            if subscription is not None and subscription is not but:
+                live.append(ref)
+        return tuple(live)
 
     def attach(self, listener: Watch | Subscription) -> None:
         """Add a watch or subscription; the caller is inside the table's section."""
         if isinstance(listener, Watch):
             self.watches += (listener,)
         else:
-            live = tuple(ref for ref in self.subscriptions if ref() is not None)
-            self.subscriptions = (*live, weakref.ref(listener))
+            self.subscriptions = (*self._live(), weakref.ref(listener))
 
     def detach(self, listener: Watch | Subscription) -> None:
         """Remove a watch or subscription; the caller is inside the table's section."""
-        self.watches = tuple(watch for watch in self.watches if watch is not listener)
-        self.subscriptions = tuple(
-            ref for ref in self.subscriptions if ref() is not None and ref() is not listener
+        self.watches = tuple([watch for watch in self.watches if watch is not listener])
+        self.subscriptions = self._live(
+            but=listener if isinstance(listener, Subscription) else None
         )
 
     def deliver(self, table: Any, records: Iterable[Record]) -> None:
@@ -411,7 +421,7 @@ class WatchState:
                         if subscription is not None:
                             subscription._push(record)
             finally:
-                self._drainers.pop(me.generation, None)
+                del self._drainers[me.generation]  # no call: that could fail without memory
 
     def close(self, table: Any) -> None:
         """The table is going away: say so to everybody and end the subscriptions."""
