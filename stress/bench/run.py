@@ -44,8 +44,7 @@ def run_bench(
 ) -> BenchResult:
     """Measure what the options select.
 
-    One run at a time, in a process that does nothing else: automatic garbage collection is off
-    while a cell is measured, and threads are kept on one CPU each.
+    One run at a time, in a process that does nothing else: automatic garbage collection is off while and threads are kept on one CPU each.
 
     >>> from concurrent_tables.stress.bench import BenchOptions, run_bench
     >>> options = BenchOptions(only=("dict/get/str/immortal/local",), threads=(1,), rounds=3)
@@ -60,8 +59,11 @@ def run_bench(
     facts = {**environment.describe(), **_machine(), "versions": versions}
     result = BenchResult(facts, options.as_json(), notes)
     observer.started(facts, notes, options)
-    with Crew(max((2, *options.thread_counts()))) as crew:
-        _measure_all(options, contestants, crew, result, observer)
+    try:
+        with Crew(max((2, *options.thread_counts()))) as crew:
+            _measure_all(options, contestants, crew, result, observer)
+    except KeyboardInterrupt:  # a long run is worth something even when it is cut short
+        result.errors.append("interrupted: the rest was not measured")
     facts["load_average_at_end"] = _load_average()
     facts["gil_enabled_at_end"] = environment.gil_enabled()
     result.seconds = time.monotonic() - start

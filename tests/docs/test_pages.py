@@ -53,9 +53,7 @@ def stress_options() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("line", _console_lines())
-def test_stress_options_in_the_pages_exist(
-    line: str, stress_options: dict[str, set[str]]
-) -> None:
+def test_stress_options_in_the_pages_exist(line: str, stress_options: dict[str, set[str]]) -> None:
     words = shlex.split(line)
     assert words[1] in COMMANDS
     assert {word for word in words if word.startswith("--")} <= stress_options[words[1]]
