@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..environment import gil_enabled
 from ..options import UsageError
 from .space import KEYS, OPERATIONS, REACHES, VALUES, available_cpus
 
@@ -70,10 +71,12 @@ class BenchOptions:
         return not self.only or any(fnmatchcase(name, pattern) for pattern in self.only)
 
     def thread_counts(self) -> tuple[int, ...]:
-        """The chosen ones, or those of the preset."""
+        """The chosen ones, or those of the preset. With a GIL the goals are about one thread."""
         if self.threads:
             return tuple(sorted(set(self.threads)))
-        return (1, 2) if self.preset == "quick" else tuple(sorted({1, 2, 4, available_cpus()}))
+        if self.preset == "quick":
+            return (1,) if gil_enabled() else (1, 2)
+        return tuple(sorted({1, 2, 4, available_cpus()}))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

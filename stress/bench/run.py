@@ -44,7 +44,9 @@ def run_bench(
 ) -> BenchResult:
     """Measure what the options select.
 
-    One run at a time, in a process that does nothing else: automatic garbage collection is off while and threads are kept on one CPU each.
+    One run at a time, in a process that does nothing else: automatic garbage collection is off while
+    a cell is measured, and threads are kept on one CPU each. KeyboardInterrupt ends the run with what
+    has been measured, and an error that says so.
 
     >>> from concurrent_tables.stress.bench import BenchOptions, run_bench
     >>> options = BenchOptions(only=("dict/get/str/immortal/local",), threads=(1,), rounds=3)

@@ -27,30 +27,39 @@ def _number(value: float) -> str:
 
 
 def cell_table(result: CellResult, clock: str) -> Table:
-    """One row for each contestant; for each setting, net nanoseconds and the ratio to the builtin.
+    """One row for each contestant, and columns for each setting.
 
-    The row of the empty loop has what was subtracted.
+    Net nanoseconds, with the ratio to the builtin in the same setting and the quartiles of that; for
+    several threads also the ratio to one thread of the same contestant. The row of the empty loop
+    has what was subtracted.
     """
     settings = sorted({series.setting for series in result.series})
-    heads = ["ns per operation, loop subtracted", *(setting.name for setting in settings)]
+    heads = ["ns per operation, loop subtracted"]
+    for setting in settings:
+        heads += [setting.name, "to 1"] if setting.threads > 1 else [setting.name]
     names = list(dict.fromkeys(series.contestant for series in result.series))
     rows = []
     for name in names:
         row = [name if name != EMPTY_LOOP else "(subtracted: empty loop)"]
-        row += [_entry(result, name, setting, clock) for setting in settings]
+        for setting in settings:
+            row += _entries(result, name, setting, clock)
         rows.append(tuple(row))
     return Table(result.cell.name, tuple(heads), rows)
 
 
-def _entry(result: CellResult, name: str, setting: Setting, clock: str) -> str:
+def _entries(result: CellResult, name: str, setting: Setting, clock: str) -> list[str]:
     series = result.find(name, setting)
+    several = setting.threads > 1
     if series is None:
-        return ""
+        return ["", ""] if several else [""]
     if name == EMPTY_LOOP:
-        return f"{result.gross_ns(series, clock).median:.1f}"
-    return (
-        f"{_mark(series)}{result.net_ns(series, clock).median:.1f}{_ratio(result, series, clock)}"
-    )
+        return [f"{result.gross_ns(series, clock).median:.1f}", *([""] if several else [])]
+    net = result.net_ns(series, clock).median
+    entry = f"{_mark(series)}{net:.1f}{_ratio(result, series, clock)}"
+    if not several:
+        return [entry]
+    scaling = result.scaling(series, clock)
+    return [entry, f"{scaling.median:.2f}" if scaling else ""]
 
 
 def _mark(series: Series) -> str:

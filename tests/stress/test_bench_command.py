@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stress import cli
-from stress.bench import BenchOptions, contestants, run_bench
+from stress.bench import BenchObserver, BenchOptions, CellResult, contestants, run_bench
 from stress.bench.child import growth_of, memory_of, records_of
 from stress.bench.contestants import BASELINES, find_contestants
 from stress.bench.crew import Crew
@@ -166,6 +166,19 @@ def test_warnings_are_loud() -> None:
     assert any("NOT THE C EXTENSION" in line for line in lines)
     assert any("GIL IS ON" in line for line in lines)
     assert any("load average 8" in line for line in lines)
+
+
+def test_an_interrupted_run_keeps_what_it_has() -> None:
+    class Impatient(BenchObserver):
+        def cell_done(self, result: CellResult, clock: str) -> None:
+            raise KeyboardInterrupt
+
+    options = BenchOptions(
+        only=("set/in/*",), threads=(1,), rounds=1, seconds_per_cell=0.01, contestants=("set",)
+    )
+    result = run_bench(options, Impatient())
+    assert len(result.cells) == 1
+    assert result.all_errors() == ["interrupted: the rest was not measured"]
 
 
 def test_records_are_measured_against_dict() -> None:

@@ -233,11 +233,11 @@ def test_other_files_are_refused(document: dict[str, Any]) -> None:
 
 def test_a_cell_is_shown_with_its_settings_in_columns() -> None:
     table = cell_table(_sample_result().cells[0], "wall")
-    assert table.heads[1:] == ("1 thread", "2 threads, one table")
+    assert table.heads[1:] == ("1 thread", "2 threads, one table", "to 1")
     rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["dict"] == ("25.0", "91.0")
+    assert rows["dict"] == ("25.0", "91.0", "3.64")
     assert rows["ConcurrentDict"][0].startswith("15.0  0.60x [")
-    assert rows["(subtracted: empty loop)"] == ("6.0", "")
+    assert rows["(subtracted: empty loop)"] == ("6.0", "", "")
 
 
 def test_the_page_is_complete_and_loads_nothing() -> None:
