@@ -109,7 +109,7 @@ def _chart(cell: CellResult, clock: str) -> str:
         middle = top + _BAR / 2
         bars.append(
             f'<path d="M{_LEFT + spread.low * scale:.1f} {middle}H{_LEFT + spread.high * scale:.1f}" '
-            'stroke="#000" stroke-opacity=".6"/>'
+            'stroke="currentColor" stroke-opacity=".7"/>'
         )
     return (
         f'<svg width="{_LEFT + _WIDTH}" height="{height}" role="img" '

@@ -23,7 +23,7 @@ from .stands import Material, Stand
 __all__ = ["measure_cell"]
 
 _LAP_SECONDS = 0.0003  # short enough that many laps end before the system takes the CPU away
-_LAP_SECONDS_WITH_GIL = 0.02  # a few switch intervals, where threads must take turns
+_LAP_SECONDS_WITH_GIL = 0.01  # longer than a switch interval, where threads must take turns
 _ATTEMPTS = 5  # visits in a round for a clean lap, each twice as long as the one before
 _PATIENCE_SECONDS = 0.1  # after which a visit is not repeated
 _MOST_PASSES = 1_000_000

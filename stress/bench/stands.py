@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from ..environment import gil_enabled
 from .contestants import Contestant
 from .crew import Crew
 from .loops import Loop, compile_loop, loop_source
@@ -205,8 +206,8 @@ class Stand:
     def visit(self, passes: int, laps: int) -> list[list[Lap]]:
         """Let every thread make at least so many laps of so many passes; the laps of each.
 
-        A thread that has made them goes on until the others have too (or has made four times as
-        many), so that no thread is alone for long.
+        Without the GIL a thread that has made them goes on until the others have too (or has made
+        four times as many), so that no thread is alone for long.
         """
         barrier = threading.Barrier(len(self._places), timeout=_PATIENCE_SECONDS)
         done: list[None] = []  # an append is atomic, the length is read without a lock
@@ -229,6 +230,7 @@ class Stand:
         work = [share.works[number % 2] for number in range(passes)]
         operations = passes * share.operations
         threads = len(self._places)
+        most = laps if gil_enabled() else 4 * laps
         clocks = time.perf_counter_ns, time.thread_time_ns
 
         def job() -> list[Lap]:
@@ -236,7 +238,7 @@ class Stand:
             barrier.wait()
             try:
                 now = _switches()
-                while len(made) < laps or (len(done) < threads and len(made) < 4 * laps):
+                while len(made) < laps or (len(done) < threads and len(made) < most):
                     times = loop(here, work, *clocks)
                     before, now = now, _switches()
                     made.append(Lap(*times, operations, now.since(before)))

@@ -20,7 +20,7 @@ from stress.bench.run import warnings_of
 from stress.bench.snapshots import measure_snapshots
 from stress.options import UsageError
 
-SMALL = ["--threads", "1", "2", "--rounds", "2", "--seconds-per-cell", "0.01"]
+SMALL = ["--rounds", "2", "--seconds-per-cell", "0.01", "--threads", "1"]
 
 
 def bench(*arguments: str) -> int:
@@ -32,7 +32,7 @@ def test_a_small_run_prints_tables_and_writes_files(
 ) -> None:
     file, page = tmp_path / "result.json", tmp_path / "result.html"
     only = ["--only", "dict/getitem/str/immortal/*", "--contestants", "ConcurrentDict"]
-    assert bench(*only, *SMALL, "--judge", "--json", str(file), "--html", str(page)) == 0
+    assert bench(*only, *SMALL, "2", "--judge", "--json", str(file), "--html", str(page)) == 0
     text = capsys.readouterr().out
     assert "dict/getitem/str/immortal/attribute" in text
     assert "2 threads, a table each" in text
