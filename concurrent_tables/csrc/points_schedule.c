@@ -240,6 +240,13 @@ ct_points_left(ct_points_schedule *s, int number)
     s->threads[number].state = CT_GONE;
     s->threads[number].nheld = 0;
     s->moves++;
+    int left = 0;
+    for (int i = 0; i < s->nthreads; i++) {
+        left += s->threads[i].state != CT_GONE;
+    }
+    for (; left == 0 && s->mode == CT_MODE_SCRIPT && s->next < s->norder; s->next++) {
+        s->missed += s->order[s->next].point[0] != '\0' && s->order[s->next].count > 0;
+    }
     if (s->current == number || s->current < 0) {
         ct_points_pick(s);
     }

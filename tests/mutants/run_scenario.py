@@ -1,0 +1,28 @@
+"""Scenarios on one extension, in a process of their own.
+
+`python -m tests.mutants.run_scenario PATH NAME...`: exit status 0 when nothing was found wrong. A
+crash or status 1 with a traceback is a detection.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import sys
+
+from tests.mutants import serial
+
+
+def main() -> None:
+    path, *names = sys.argv[1:]
+    faulthandler.enable()
+    serial.load(path)
+    from tests.mutants.point_checks import CHECKS
+    from tests.mutants.scenarios import SCENARIOS
+
+    for name in names:
+        (CHECKS | SCENARIOS)[name]()
+        print("ok", name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

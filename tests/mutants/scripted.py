@@ -1,0 +1,127 @@
+"""Detectors of one schedule each, which goes through the window of the bug.
+
+For windows that a random schedule seldom meets. The account of the schedule says when a script no
+longer fits the code (`missed`); a detector that does not go where it should is a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.mutants import serial
+from tests.mutants.keys import Key, Value, text
+from tests.mutants.registry import parallel, scenario, scripted, shared
+
+
+@parallel
+def values_outlive_readers() -> None:
+    """A reader that has found a value may take its time; others replace it and poll."""
+
+    def replace(table: Any) -> None:
+        for number in range(1, 400):
+            table["a"] = Value(number)
+
+    read_while(replace)
+
+
+@parallel
+def flush_waits_for_readers() -> None:
+    """So may a reader while another thread flushes."""
+
+    def replace(table: Any) -> None:
+        table["a"] = Value(1)
+        serial.ct.reclaim.flush()
+
+    read_while(replace)
+
+
+@parallel
+def deletions_wait_for_readers() -> None:
+    """And so do deletions, whose references go after the section."""
+    read_while(lambda table: table.pop("a") and serial.ct.reclaim.stats())
+
+
+def read_while(replace: Callable[[Any], None]) -> None:
+    """One thread finds a value, another one replaces it before the first one has a reference."""
+    table = shared(a=Value(-1))
+
+    def read() -> int:
+        return int(table["a"].number)
+
+    def write() -> None:
+        table["a"] = Value(0)  # of this thread, which frees it at once when it may
+        serial.here("stored")
+        replace(table)
+
+    order = [(1, "stored"), (0, "value_keep"), (1, None), (0, None)]
+    results = scripted(order, read, write)
+    assert results[0] == 0, results
+
+
+@parallel
+def misses_are_looked_at_again() -> None:
+    """Two threads miss the same key, compared in Python; one of them inserts it, the other replaces it."""
+    table = serial.ct.ConcurrentDict({Key(1): "other"})
+    bodies = [lambda: table.__setitem__(Key(2), 0), lambda: table.__setitem__(Key(2), 1)]
+    order = [(0, "user_compare"), (0, "lock_wait"), (1, None), (0, None)]
+    scripted(order, *bodies)
+    assert sorted(map(str, table.values())) == ["0", "other"], table
+    serial.ct.inspect_table(table).check()
+
+
+@parallel
+def guards_validate_what_they_use() -> None:
+    """A guard that another thread refreshes meanwhile does not answer from its old memory."""
+    table = serial.ct.ConcurrentDict(a=0)
+    guard = table.guard("a")
+    assert guard() == 0
+
+    def write_and_ask() -> Any:
+        table.update((text(number), 0) for number in range(50))
+        table["a"] = 1
+        return guard()
+
+    results = scripted([(0, "guard_check"), (1, None), (0, None)], write_and_ask, guard)
+    assert results == [1, 1], results
+
+
+@scenario
+def gates_hold_writers() -> None:
+    """Between two reads inside `exclusive` nobody writes."""
+    for table in (serial.ct.ConcurrentDict(a=0), shared(a=0)):
+
+        def inside(table: Any = table) -> Any:
+            with serial.ct.exclusive(table):
+                first = table["a"]
+                serial.here("inside")
+                return first, table["a"]
+
+        def write(table: Any = table) -> None:
+            table["a"] = 1
+
+        results = scripted([(0, "inside"), (1, None), (0, None)], inside, write)
+        assert results[0] == (0, 0), results
+        assert table["a"] == 1
+
+
+@parallel
+def records_become_combined() -> None:
+    """A record that a deletion makes combined has its other entries all the while."""
+    record = serial.ct.SplitDict(serial.ct.SharedKeys(("a", "b")), a=1, b=2)
+    order = [(0, "record_combined"), (1, None), (0, None)]
+    results = scripted(order, lambda: record.pop("a"), lambda: record.get("b"))
+    assert results == [1, 2], results
+
+
+@parallel
+def batches_over_shards() -> None:
+    """A batch over several shards shows at one moment."""
+    table = serial.ct.ShardedDict({1: 0, 2: 0}, shards=4)
+    shards = serial.ct.inspect_table(table).shards
+    assert max(shard.entries for shard in shards) == 1, "the keys must be of different shards"
+    order = [(0, "commit"), (1, None), (0, None)]
+    results = scripted(
+        order, lambda: table.update_many({1: 1, 2: 1}), lambda: (table.get(1), table.get(2))
+    )
+    assert results[1] in ((0, 0), (1, 1)), results
