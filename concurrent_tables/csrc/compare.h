@@ -17,6 +17,27 @@ ct_str_hash(PyObject *str)
     return ct_foreign_load_relaxed(&((PyASCIIObject *)str)->hash);
 }
 
+/* Ints of at most one digit: they are their own hash, and compare by value. */
+CT_INLINE int
+ct_int_is_compact(PyObject *o)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_IsCompact((PyLongObject *)o);
+#else
+    return (size_t)(Py_SIZE(o) + 1) <= 2;
+#endif
+}
+
+CT_INLINE Py_ssize_t
+ct_int_compact_value(PyObject *o)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_CompactValue((PyLongObject *)o);
+#else
+    return Py_SIZE(o) == 0 ? 0 : Py_SIZE(o) * (Py_ssize_t)((PyLongObject *)o)->ob_digit[0];
+#endif
+}
+
 /* As PyObject_Hash, with the two commonest types inline. */
 CT_INLINE Py_hash_t
 ct_hash(PyObject *key)
@@ -27,12 +48,10 @@ ct_hash(PyObject *key)
             return hash;
         }
     }
-#if PY_VERSION_HEX >= 0x030C0000
-    else if (PyLong_CheckExact(key) && PyUnstable_Long_IsCompact((PyLongObject *)key)) {
-        Py_hash_t value = PyUnstable_Long_CompactValue((PyLongObject *)key);
+    else if (PyLong_CheckExact(key) && ct_int_is_compact(key)) {
+        Py_hash_t value = ct_int_compact_value(key);
         return CT_UNLIKELY(value == -1) ? -2 : value;
     }
-#endif
     return PyObject_Hash(key);
 }
 
@@ -54,13 +73,9 @@ ct_str_equal(PyObject *a, PyObject *b)
 CT_INLINE int
 ct_int_equal(PyObject *a, PyObject *b)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    if (PyUnstable_Long_IsCompact((PyLongObject *)a)
-        && PyUnstable_Long_IsCompact((PyLongObject *)b)) {
-        return PyUnstable_Long_CompactValue((PyLongObject *)a)
-               == PyUnstable_Long_CompactValue((PyLongObject *)b);
+    if (ct_int_is_compact(a) && ct_int_is_compact(b)) {
+        return ct_int_compact_value(a) == ct_int_compact_value(b);
     }
-#endif
     /* int against int allocates nothing, runs no user code and cannot fail. */
     PyObject *result = PyLong_Type.tp_richcompare(a, b, Py_EQ);
     int equal = result == Py_True;

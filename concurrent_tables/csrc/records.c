@@ -15,12 +15,13 @@
 #  include <windows.h>
 #endif
 
-CT_HIDDEN ct_u64 ct_sequence = 1;
+/* Lines of their own: every pin reads the sequence, while pollers fight for the lock. */
+CT_HIDDEN _Alignas(128) ct_u64 ct_sequence = 1;
 CT_HIDDEN int ct_needs_fence = 1;
 CT_HIDDEN ct_record *ct_all_records;
 
 #if CT_FT
-CT_HIDDEN ct_int ct_registry;
+CT_HIDDEN _Alignas(128) ct_int ct_registry;
 
 void
 ct_registry_lock(void)

@@ -150,16 +150,6 @@ ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **val
     return ct_get(ct_shard_of(s, hash), key, hash, value);
 }
 
-int
-ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
-{
-    ct_sharded *s = CT_SHARDED(self);
-    if (CT_UNLIKELY(ct_load_acquire(&s->overlay) != NULL)) {
-        return ct_sharded_get_slow(s, key, hash, value);
-    }
-    return ct_get(ct_shard_of(s, hash), key, hash, value);
-}
-
 /* An overlay to be published: (changes, everything, how often this process is a forked child).  Steals
  * `changes`; NULL with an error. */
 static PyObject *

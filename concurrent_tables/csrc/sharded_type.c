@@ -17,6 +17,7 @@ change_entry(ct_sharded *s, PyObject *key, Py_hash_t hash, ct_change *change)
 #define API_STATE(self) (CT_SHARDED(self)->st)
 #define API_USED(self) sharded_length(self)
 #define API_GET(self, key, hash, value) ct_sharded_get(self, key, hash, value)
+#define API_HAS(self, key, hash) ct_sharded_has(self, key, hash)
 #define API_CHANGE(self, key, hash, change) change_entry(CT_SHARDED(self), key, hash, change)
 #define API_FILL(self, mapping) CT_NOT_MET /* each key is atomic */
 #define API_ONE_MOMENT(self) ct_sharded_snapshot(self)
