@@ -392,6 +392,7 @@ ct_batch_part_commit(ct_batch_part *part)
     ct_section section;
     if (part->fresh != NULL) {
         ct_lock(part->t, &section);
+        ct_forget_snapshot_held(part->t, &part->pending); /* one taken since the part was prepared */
         commit_all_held(part->t, &part->plan, &part->pending, part->fresh);
         part->fresh = NULL;
         ct_unlock(&section);

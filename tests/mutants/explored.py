@@ -105,7 +105,7 @@ def sets_in_one_step() -> None:
     explore(
         lambda: serial.ct.ConcurrentSet({1, 2, 3}),
         [
-            [lambda table: table.__isub__({1, 2, 3}) and None],
+            [lambda table: table.difference_update({1, 2, 3})],
             [lambda table: 1 in table, lambda table: 3 in table, lambda table: 1 in table],
         ],
         model=lambda: ModelSet({1, 2, 3}),

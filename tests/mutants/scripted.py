@@ -125,3 +125,13 @@ def batches_over_shards() -> None:
         order, lambda: table.update_many({1: 1, 2: 1}), lambda: (table.get(1), table.get(2))
     )
     assert results[1] in ((0, 0), (1, 1)), results
+
+
+@parallel
+def snapshots_between_preparation_and_commit() -> None:
+    """A snapshot taken while a batch over shards is prepared is not kept once the batch is there."""
+    table = serial.ct.ShardedDict({1: 0, 2: 0}, shards=4)
+    order = [(0, "overlay_publish"), (1, None), (0, None)]
+    results = scripted(order, lambda: table.update_many({1: 1, 2: 1}), table.snapshot)
+    assert results[1] == {1: 0, 2: 0}, results
+    assert table.snapshot() == dict(table.items()) == {1: 1, 2: 1}, table
