@@ -1,8 +1,8 @@
 /* Changes of many elements in one step: planned inside the section, user comparisons asked outside it.
  *
- * A set that other threads see gets the result as a new block, in one store.  One that no other
- * thread can look at meanwhile (unshared, or the GIL is held all the time) is changed in place: its
- * first foreign access waits for the section. */
+ * A set that no other thread can look at meanwhile (unshared, or the GIL is held all the time) is changed key
+ * by key: its first foreign access waits for the section.  One that others see is changed with marks
+ * (set_keys.h), or gets the result as a new block in one store where that does not do. */
 #include "set_write.h"
 #include "watching.h"
 
@@ -115,17 +115,39 @@ apply_block_held(change *c, Py_ssize_t bump)
     return CT_DONE;
 }
 
-/* One element, or nobody else looks. */
+/* At most so many slots will be used up.  A dead slot serves one addition only. */
+static Py_ssize_t
+slots_needed(const change *c, const ct_set_keys *block)
+{
+    const ct_set_plan *plan = &c->plan;
+    Py_ssize_t needed = plan->nadditions;
+    unsigned char *counted = NULL;
+    if (ct_set_room(block) < needed) {
+        counted = PyMem_Calloc(ct_set_mask(block) + 1, 1);
+    }
+    for (Py_ssize_t i = 0; counted != NULL && i < plan->nadditions; i++) {
+        size_t slot = plan->additions[i].slot;
+        uintptr_t word = ct_load_relaxed(&((ct_set_keys *)block)->slots[slot].key);
+        if (word == CT_DEAD && !counted[slot]) {
+            counted[slot] = 1;
+            needed--;
+        }
+    }
+    PyMem_Free(counted);
+    return needed;
+}
+
+/* Nobody else looks. */
 static int
-apply_in_place_held(change *c, Py_ssize_t bump)
+apply_in_place_held(change *c, Py_ssize_t needed, Py_ssize_t bump)
 {
     ct_set_table *s = c->s;
     ct_set_keys *block = ct_load_relaxed(&s->block);
-    int same = ct_set_room(block) >= c->plan.nadditions;
+    int same = ct_set_room(block) >= needed;
     if (!same && c->plan.nremovals > 0) {
         return apply_block_held(c, bump); /* moving to another block renumbers the slots */
     }
-    block = ct_set_reserve_held(s, &c->pending, c->plan.nadditions);
+    block = ct_set_reserve_held(s, &c->pending, needed);
     if (block == NULL) {
         return CT_NO_MEMORY;
     }
@@ -140,11 +162,45 @@ apply_in_place_held(change *c, Py_ssize_t bump)
     return CT_DONE;
 }
 
+/* Others look; the block is not lent and has room, and nothing is replaced by an equal key. */
+static int
+apply_marked_held(change *c, Py_ssize_t bump)
+{
+    ct_set_table *s = c->s;
+    ct_set_plan *plan = &c->plan;
+    ct_set_keys *block = ct_load_relaxed(&s->block);
+    ct_set_begin_held(s, &c->pending, bump);
+    record_held(c, block);
+    drop_removed(c, block);
+    ct_set_begin_marks(block);
+    for (Py_ssize_t i = 0; i < plan->nremovals; i++) {
+        ct_set_mark_leaving(block, plan->removals[i]);
+    }
+    for (Py_ssize_t i = 0; i < plan->nadditions; i++) {
+        ct_set_addition *addition = &plan->additions[i];
+        if (!ct_set_is_vacant(block, addition->slot, addition->item.hash)) {
+            addition->slot = ct_set_vacancy(block, addition->item.hash);
+        }
+        Py_INCREF(addition->item.key);
+        ct_set_mark_entering(block, addition->item, addition->slot);
+    }
+    ct_set_decide_marks(block);
+    for (Py_ssize_t i = 0; i < plan->nremovals; i++) {
+        ct_set_end_mark(block, (size_t)plan->removals[i]);
+    }
+    for (Py_ssize_t i = 0; i < plan->nadditions; i++) {
+        ct_set_end_mark(block, plan->additions[i].slot);
+    }
+    ct_set_end_held(s, &c->pending, bump);
+    return CT_DONE;
+}
+
 /* The plan stands: make sure of the memory, then commit. */
 static int
 apply_held(change *c)
 {
     ct_table *t = &c->s->base;
+    ct_set_keys *block = ct_load_relaxed(&c->s->block);
     Py_ssize_t count = c->plan.nremovals + c->plan.nadditions;
     if (count == 0) {
         return CT_NOT_MET;
@@ -153,10 +209,15 @@ apply_held(change *c)
         || (c->plan.nremovals > 0 && ct_pending_reserve(&c->pending, c->plan.nremovals) < 0)) {
         return CT_NO_MEMORY;
     }
-    if (count == 1 || !CT_FT || !ct_is_shared(t)) {
-        return apply_in_place_held(c, count);
+    Py_ssize_t needed = slots_needed(c, block);
+    if (!CT_FT || !ct_is_shared(t)) {
+        return apply_in_place_held(c, needed, count);
     }
-    return apply_block_held(c, count);
+    int replaces = c->kind == CT_PLAN_INTERSECT && c->plan.nadditions > 0;
+    if (replaces || ct_set_lent(block) || ct_set_room(block) < needed) {
+        return apply_block_held(c, count);
+    }
+    return apply_marked_held(c, count);
 }
 
 /* -- filling an empty set ----------------------------------------------------------------------- */

@@ -73,6 +73,8 @@ allocate(int log2_size)
     ct_store_relaxed(&block->used, 0);
     ct_store_relaxed(&block->loans, 0);
     block->finger = 0;
+    ct_store_relaxed(&block->begun, 0);
+    ct_store_relaxed(&block->decided, 0);
     return block;
 }
 
@@ -155,17 +157,24 @@ ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash)
     return walk.at;
 }
 
-void
-ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
+/* Write a slot's hash and key word; the slot counts as used up. */
+static void
+fill_slot(ct_set_keys *block, Py_hash_t hash, size_t slot, uintptr_t word)
 {
     if (ct_load_relaxed(&block->slots[slot].key) == 0) {
         CT_ASSERT(ct_set_room(block) > 0);
-        block->slots[slot].hash = item.hash;
+        block->slots[slot].hash = hash;
         ct_add_relaxed(&block->fill, 1);
     }
-    CT_ASSERT(block->slots[slot].hash == item.hash);
+    CT_ASSERT(block->slots[slot].hash == hash);
     CT_POINT(set_key_publish);
-    ct_store_release(&block->slots[slot].key, (uintptr_t)item.key); /* I3: the slot is complete */
+    ct_store_release(&block->slots[slot].key, word); /* I3: the slot is complete */
+}
+
+void
+ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
+{
+    fill_slot(block, item.hash, slot, (uintptr_t)item.key);
     ct_store_release(&block->used, ct_set_count(block) + 1);
 }
 
@@ -183,6 +192,67 @@ ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
     ct_store_release(&block->slots[slot].key, CT_DEAD);
     ct_store_release(&block->used, ct_set_count(block) - 1);
     return key;
+}
+
+/* -- changes with marks --------------------------------------------------------------------------- */
+
+void
+ct_set_begin_marks(ct_set_keys *block)
+{
+    ct_bump_release(&block->begun); /* before the marks: see ct_set_settle */
+}
+
+void
+ct_set_mark_leaving(ct_set_keys *block, Py_ssize_t slot)
+{
+    uintptr_t word = ct_load_relaxed(&block->slots[slot].key);
+    ct_store_release(&block->slots[slot].key, word | CT_LEAVING);
+}
+
+void
+ct_set_mark_entering(ct_set_keys *block, ct_set_item item, size_t slot)
+{
+    fill_slot(block, item.hash, slot, (uintptr_t)item.key | CT_ENTERING);
+}
+
+/* Here the change happens, for all its keys at once. */
+void
+ct_set_decide_marks(ct_set_keys *block)
+{
+    CT_POINT(set_decide);
+    ct_store_release(&block->decided, ct_load_relaxed(&block->begun));
+    CT_POINT(set_decided);
+}
+
+void
+ct_set_end_mark(ct_set_keys *block, size_t slot)
+{
+    uintptr_t word = ct_load_relaxed(&block->slots[slot].key);
+    int enters = (word & CT_ENTERING) != 0;
+    ct_store_release(&block->slots[slot].key, enters ? word & ~CT_SET_MARKS : CT_DEAD);
+    ct_store_release(&block->used, ct_set_count(block) + (enters ? 1 : -1));
+}
+
+/* Lock-free.  A mark belongs to the change `begun` if that number is the same before and after the mark is
+ * loaded: a mark of a later change would bring the later number with it (both are stored with release, the
+ * number first), one of an earlier change is gone before the next one begins.  Then what `decided` says in
+ * between is said of that change, and true at that moment. */
+uintptr_t
+ct_set_settle(const ct_set_keys *shown, const ct_set_slot *slot)
+{
+    ct_set_keys *block = (ct_set_keys *)shown;
+    for (;;) {
+        uint64_t begun = ct_load_acquire(&block->begun);
+        uintptr_t word = ct_load_acquire(&((ct_set_slot *)slot)->key);
+        if (word == CT_DEAD || (word & CT_SET_MARKS) == 0) {
+            return word;
+        }
+        uint64_t decided = ct_load_acquire(&block->decided);
+        if (ct_load_acquire(&block->begun) == begun) {
+            int present = (decided == begun) == ((word & CT_ENTERING) != 0);
+            return present ? word & ~CT_SET_MARKS : CT_DEAD;
+        }
+    }
 }
 
 /* Goes round like the finger of CPython's set.pop, so that a run of pop is linear. */
@@ -213,6 +283,10 @@ ct_set_identical(const ct_set_keys *block, PyObject *key, Py_hash_t hash)
         uintptr_t word = ct_load_acquire(&((ct_set_keys *)block)->slots[walk.at].key);
         if (word == 0 || word == (uintptr_t)key) {
             return word != 0;
+        }
+        if (CT_UNLIKELY((word & ~CT_SET_MARKS) == (uintptr_t)key)
+            && ct_set_settle(block, &block->slots[walk.at]) == (uintptr_t)key) {
+            return 1;
         }
     }
 }

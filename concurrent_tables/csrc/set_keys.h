@@ -2,7 +2,8 @@
  *
  *   header | slots: 2^n of {hash, key}
  *
- *   key word:  0 -> pointer <-> CT_DEAD; its hash is written once, before the first key (I3)
+ *   key word:  0 -> pointer <-> CT_DEAD; its hash is written once, before the first key (I3).
+ *              Between any two of them: pointer | CT_ENTERING or pointer | CT_LEAVING
  *
  * Lookups start at `hash & mask`, look at 9 slots more where they fit, then go on with
  * (5*i + perturb + 1) & mask, perturb >>= 5.  A block is replaced when 3/5 of it is filled.
@@ -17,6 +18,12 @@
  * A hit linearizes at the load of the key.  A miss is right at some moment of the lookup: an element
  * that was there all the time was in one slot all the time, and the slots before that one in its sequence were
  * not empty when it was inserted and never become so again; hence the lookup came by and saw it.
+ *
+ * A change of several elements of a set that others read is one step too.  It marks the keys that enter and
+ * those that leave, each mark meaning nothing yet; then one store says that the change is decided; then
+ * the marks go.  A reader that meets a marked key of the hash it looks for asks whether the change that the mark
+ * belongs to is decided (ct_set_settle).  A key must not leave in the same change that an equal one enters:
+ * a reader could pass the one too early and the other too late.
  *
  * Loans.  Whoever walks the elements without a lock (an iterator, a set operation that may run user code
  * meanwhile) borrows the block under the section.  While `loans` is not 0 the block does not change:
@@ -34,6 +41,9 @@
 enum { CT_SET_LINEAR = 9, CT_SET_GROWTH = 4, CT_SET_LARGE_GROWTH = 2, CT_SET_LARGE = 50000 };
 enum { CT_NEED_MEMORY = -5 }; /* besides CT_MISS, CT_COMPARE, CT_RESTART, CT_ERROR */
 #define CT_DEAD ((uintptr_t)1)
+#define CT_ENTERING ((uintptr_t)2) /* in the low bits of a key word */
+#define CT_LEAVING ((uintptr_t)4)
+#define CT_SET_MARKS ((uintptr_t)7)
 
 typedef struct {
     Py_hash_t hash;
@@ -53,6 +63,8 @@ typedef struct ct_set_keys {
     ct_ssize used;       /* live elements; lock holder */
     ct_ssize loans;      /* raised by lock holders only */
     Py_ssize_t finger;   /* where the next pop looks first; lock holder */
+    ct_u64 begun;        /* number of the last change with marks; lock holder */
+    ct_u64 decided;      /* the same once that change has happened */
     ct_set_slot slots[];
 } ct_set_keys;
 
@@ -97,12 +109,19 @@ ct_set_crowded(const ct_set_keys *block)
     return ct_set_filled(block) - ct_set_count(block) > (Py_ssize_t)(ct_set_mask(block) / 4);
 }
 
+/* What a marked slot holds at this moment: the word of a key, or CT_DEAD. */
+uintptr_t ct_set_settle(const ct_set_keys *block, const ct_set_slot *slot);
+
 /* The element in a slot, or NULL.  Acquire pairs with the release in ct_set_place. */
 CT_INLINE PyObject *
 ct_set_at(const ct_set_keys *block, Py_ssize_t slot)
 {
     uintptr_t word = ct_load_acquire(&((ct_set_keys *)block)->slots[slot].key);
-    return word == CT_DEAD ? NULL : (PyObject *)word;
+    if (CT_UNLIKELY(word & CT_SET_MARKS)) {
+        word = word == CT_DEAD ? word : ct_set_settle(block, &block->slots[slot]);
+        return word == CT_DEAD ? NULL : (PyObject *)word;
+    }
+    return (PyObject *)word;
 }
 
 /* Walk the live elements, in the order of the slots, of a block that does not change meanwhile.  Start with
@@ -110,16 +129,17 @@ ct_set_at(const ct_set_keys *block, Py_ssize_t slot)
 CT_INLINE Py_ssize_t
 ct_set_next(const ct_set_keys *block, Py_ssize_t *at, ct_set_item *item)
 {
-    Py_ssize_t size = (Py_ssize_t)1 << block->log2_size;
-    for (Py_ssize_t slot = *at; slot < size; slot++) {
-        item->key = ct_set_at(block, slot);
-        if (item->key != NULL) {
-            item->hash = block->slots[slot].hash;
-            *at = slot + 1;
-            return slot;
+    const ct_set_slot *start = block->slots, *end = start + ct_set_mask(block) + 1;
+    for (const ct_set_slot *slot = start + *at; slot < end; slot++) {
+        uintptr_t word = ct_load_acquire(&((ct_set_slot *)slot)->key);
+        if (word > CT_DEAD) { /* no marks outlast a section */
+            item->key = (PyObject *)word;
+            item->hash = slot->hash;
+            *at = slot - start + 1;
+            return slot - start;
         }
     }
-    *at = size;
+    *at = end - start;
     return CT_MISS;
 }
 
@@ -187,9 +207,12 @@ ct_set_probe(const ct_set_keys *block, PyObject *key, Py_hash_t hash, ct_set_wal
                 continue;
             }
             size_t at = (size_t)(slot - block->slots);
-            if (word == CT_DEAD) {
-                walk->spare = walk->spare == CT_SET_NO_SLOT ? at : walk->spare;
-                continue;
+            if (CT_UNLIKELY(word & CT_SET_MARKS)) {
+                word = word == CT_DEAD ? word : ct_set_settle(block, slot);
+                if (word == CT_DEAD) {
+                    walk->spare = walk->spare == CT_SET_NO_SLOT ? at : walk->spare;
+                    continue;
+                }
             }
             PyObject *candidate = (PyObject *)word;
             int order = candidate == key ? CT_EQUAL : ct_compare(candidate, key);
@@ -256,6 +279,12 @@ void ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot);
 void ct_set_append(ct_set_keys *block, ct_set_item item); /* both */
 /* Make a slot's element dead; whoever calls has the reference to drop now. */
 PyObject *ct_set_kill(ct_set_keys *block, Py_ssize_t slot);
+/* A change with marks: begin; any number of the two others; decide; end each of those. */
+void ct_set_begin_marks(ct_set_keys *block);
+void ct_set_mark_leaving(ct_set_keys *block, Py_ssize_t slot);
+void ct_set_mark_entering(ct_set_keys *block, ct_set_item item, size_t slot); /* steals the reference */
+void ct_set_decide_marks(ct_set_keys *block);
+void ct_set_end_mark(ct_set_keys *block, size_t slot);
 Py_ssize_t ct_set_first_live(ct_set_keys *block); /* the next for pop: slot or CT_MISS */
 /* Whether this very object is an element.  No user code; pinned is enough. */
 int ct_set_identical(const ct_set_keys *block, PyObject *key, Py_hash_t hash);
