@@ -113,8 +113,19 @@ ct_set_iter(PyObject *table)
 static int
 iter_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    set_iter *it = (set_iter *)self;
+    ct_set_item item;
+    Py_ssize_t at = 0;
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((set_iter *)self)->table);
+    Py_VISIT(it->table);
+    /* A block that the set has left owns its elements.  They count once: only its last holder may claim them. */
+    if (it->block == NULL || it->frozen || it->block->owns == CT_OWNS_NOTHING
+        || ct_load_relaxed(&it->block->refs) != 1) {
+        return 0;
+    }
+    while (ct_set_next(it->block, &at, &item) >= 0) {
+        Py_VISIT(item.key);
+    }
     return 0;
 }
 

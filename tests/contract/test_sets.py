@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import operator
+import weakref
 from typing import Any
 
 import pytest
@@ -199,3 +201,20 @@ def test_large_sets(ct: Any, size: int) -> None:
         table.discard(item)
     assert list(table) == [0]
     assert size not in table
+
+
+def test_a_cycle_through_an_iterator_of_former_contents_is_collected(ct: Any) -> None:
+    class Node:
+        pass
+
+    node, table = Node(), ct.ConcurrentSet([1, 2, 3])
+    table.add(node)
+    node.rest = iter(table)  # which goes on with what there is now
+    next(node.rest)
+    table.add("later")
+    alive = weakref.ref(node)
+    del node, table
+    gc.collect()
+    ct.reclaim.flush()
+    gc.collect()
+    assert alive() is None

@@ -242,3 +242,87 @@ def test_freeze_hash_beside_writers(ct: Any, table: Any) -> None:
             assert hash(frozen) == hash(frozenset(frozen))
 
     run_threads(*numbered(write, 3), look)
+
+
+@pytest.mark.parametrize("size", [2, 25])
+def test_lookups_see_all_of_a_change_or_nothing(table: Any, size: int) -> None:
+    """Groups are added and then removed, each in one step, once: what a lookup saw stays true."""
+    rounds = 150
+    table.update(f"base{n}" for n in range(100))
+    groups = [[f"{number}.{n}" for n in range(size)] for number in range(rounds)]
+    turn: tuple[bool, list[str]] | None = (True, groups[0])
+
+    def change() -> None:
+        nonlocal turn
+        for group in groups:
+            turn = (True, group)
+            table.update(group)
+        for group in groups:
+            turn = (False, group)
+            table.difference_update(group)
+        turn = None
+
+    def look() -> None:
+        while (now := turn) is not None:
+            adding, group = now
+            seen = [item in table for item in (*group, *reversed(group))]
+            if turn is now:  # else the group may have come and gone
+                assert seen == sorted(seen, reverse=not adding), (adding, seen)
+
+    run_threads(change, look)
+    assert len(table) == 100
+
+
+def test_a_key_that_comes_and_goes_is_never_confused(table: Any) -> None:
+    """Keys of one hash take each other's slots; a lookup finds its own or nothing."""
+    stays, guests = Same(0), [Same(n) for n in range(1, 5)]
+    table.add(stays)
+
+    def come_and_go() -> None:
+        for step in range(200):
+            table.add(guests[step % 4])
+            table.update([guests[(step + 1) % 4], guests[(step + 2) % 4]])
+            table.difference_update(guests)
+
+    def look() -> None:
+        for _ in range(200):
+            assert stays in table and Same(0) in table
+            assert Same(9) not in table
+            assert stays in table.snapshot() and list(table).count(stays) == 1
+
+    run_threads(come_and_go, look, look)
+    assert table == {stays}
+
+
+class Same:
+    """Equal by number; all instances have one hash."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.number == other.number
+
+
+def test_a_shared_iterator_of_a_changing_set_yields_each_element_once(table: Any) -> None:
+    stay, go = [f"stay{n}" for n in range(500)], [f"go{n}" for n in range(500)]
+    table.update([*stay, *go])
+    for _ in range(5):
+        iterator = iter(table)
+
+        def work() -> list[str]:
+            return list(iterator)
+
+        def change() -> None:
+            for item in go:
+                table.discard(item)
+                table.add(item)
+                table.add("new")
+
+        one, other, _ = run_threads(work, work, change)
+        seen = one + other
+        assert len(seen) == len(set(seen)) and set(stay) <= set(seen) <= {*stay, *go}
+        table.discard("new")
