@@ -270,6 +270,10 @@ static PyObject *
 exclusive_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_exclusive *x = (ct_exclusive *)self;
+    if (x->parts == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "exclusive: entered without having been given tables");
+        return NULL;
+    }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(x->parts); i++) {
         if (ct_gate_enter(CT_TABLE(PyList_GET_ITEM(x->parts, i))) < 0) {
             PyObject *type, *value, *tb;
@@ -290,7 +294,7 @@ static PyObject *
 exclusive_exit(PyObject *self, PyObject *Py_UNUSED(args))
 {
     ct_exclusive *x = (ct_exclusive *)self;
-    Py_ssize_t depth = PyList_GET_SIZE(x->held);
+    Py_ssize_t depth = x->held == NULL ? 0 : PyList_GET_SIZE(x->held);
     if (depth == 0) {
         PyErr_SetString(PyExc_RuntimeError, "exclusive: left without having been entered");
         return NULL;

@@ -764,5 +764,8 @@ ct_hashtable_type_init(PyObject *module, ct_state *st)
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &table_spec, NULL);
     st->extra_types[CT_X_HASHTABLE] = (PyTypeObject *)type;
-    return type == NULL ? -1 : PyModule_AddObjectRef(module, "HashTable", type);
+    if (type == NULL || ct_table_type_register(st, (PyTypeObject *)type) < 0) {
+        return -1;
+    }
+    return PyModule_AddObjectRef(module, "HashTable", type);
 }

@@ -26,6 +26,7 @@ typedef struct ct_record {
     int in_use;               /* under the registry lock */
     uint64_t writes;          /* commits by this thread: a lookup notices that its __eq__ wrote */
     struct ct_record *next;   /* under the registry lock; records are never freed, only reused */
+    uint64_t visits;          /* reads of records that another thread owned (split.c) */
     char pad[128 - 48];
 } ct_record;
 

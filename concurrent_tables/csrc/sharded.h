@@ -35,6 +35,31 @@ ct_shard_of(ct_sharded *s, Py_hash_t hash)
     return s->shards[ct_shard_index(s, hash)];
 }
 
+int ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value);
+
+/* As ct_get; a batch that is being committed answers first. */
+CT_INLINE int
+ct_sharded_get(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    return CT_UNLIKELY(ct_load_acquire(&s->overlay) != NULL)
+               ? ct_sharded_get_slow(s, key, hash, value)
+               : ct_get(ct_shard_of(s, hash), key, hash, value);
+}
+
+CT_INLINE int
+ct_sharded_has(ct_sharded *s, PyObject *key, Py_hash_t hash)
+{
+    PyObject *value;
+    if (CT_LIKELY(ct_load_acquire(&s->overlay) == NULL)) {
+        return ct_has(ct_shard_of(s, hash), key, hash);
+    }
+    int found = ct_sharded_get_slow(s, key, hash, &value);
+    if (found > 0) {
+        Py_DECREF(value);
+    }
+    return found;
+}
+
 /* After a write: the cached whole is not the present any more, and must not keep what was removed. */
 void ct_sharded_forget(ct_sharded *s);
 
@@ -44,32 +69,6 @@ ct_sharded_wrote(ct_sharded *s)
     if (CT_UNLIKELY(ct_load_relaxed(&s->snapshot) != NULL)) {
         ct_sharded_forget(s);
     }
-}
-
-int ct_sharded_get_slow(ct_sharded *s, PyObject *key, Py_hash_t hash, PyObject **value);
-
-/* As ct_get and ct_has. */
-CT_INLINE int
-ct_sharded_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
-{
-    ct_sharded *s = CT_SHARDED(self);
-    if (CT_UNLIKELY(ct_load_acquire(&s->overlay) != NULL)) {
-        return ct_sharded_get_slow(s, key, hash, value);
-    }
-    return ct_get(ct_shard_of(s, hash), key, hash, value);
-}
-
-CT_INLINE int
-ct_sharded_has(PyObject *self, PyObject *key, Py_hash_t hash)
-{
-    ct_sharded *s = CT_SHARDED(self);
-    if (CT_UNLIKELY(ct_load_acquire(&s->overlay) != NULL)) {
-        PyObject *value = NULL;
-        int found = ct_sharded_get_slow(s, key, hash, &value);
-        Py_XDECREF(value);
-        return found;
-    }
-    return ct_has(ct_shard_of(s, hash), key, hash);
 }
 
 /* Hold all shards against other writers; 0 or -1 with an error and nothing held. */

@@ -16,8 +16,8 @@ change_entry(ct_sharded *s, PyObject *key, Py_hash_t hash, ct_change *change)
 #define API_TYPE(st) ((st)->extra_types[CT_X_SHARDED])
 #define API_STATE(self) (CT_SHARDED(self)->st)
 #define API_USED(self) sharded_length(self)
-#define API_GET(self, key, hash, value) ct_sharded_get(self, key, hash, value)
-#define API_HAS(self, key, hash) ct_sharded_has(self, key, hash)
+#define API_GET(self, key, hash, value) ct_sharded_get(CT_SHARDED(self), key, hash, value)
+#define API_HAS(self, key, hash) ct_sharded_has(CT_SHARDED(self), key, hash)
 #define API_CHANGE(self, key, hash, change) change_entry(CT_SHARDED(self), key, hash, change)
 #define API_FILL(self, mapping) CT_NOT_MET /* each key is atomic */
 #define API_ONE_MOMENT(self) ct_sharded_snapshot(self)
@@ -149,6 +149,12 @@ sharded_pop_many(PyObject *self, PyObject *keys)
     return removed;
 }
 
+static int
+get_for_guard(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    return ct_sharded_get(CT_SHARDED(self), key, hash, value);
+}
+
 /* Of the shards that have these hashes. */
 static uint64_t
 keys_version_for(PyObject *self, const Py_hash_t *hashes, Py_ssize_t count)
@@ -163,7 +169,7 @@ keys_version_for(PyObject *self, const Py_hash_t *hashes, Py_ssize_t count)
 static PyObject *
 sharded_guard(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    static const ct_guard_source source = {ct_sharded_get, keys_version_for, ct_sharded_get_many};
+    static const ct_guard_source source = {get_for_guard, keys_version_for, ct_sharded_get_many};
     return ct_plain_guard_new(API_STATE(self), self, &source, args, nargs);
 }
 

@@ -9,21 +9,66 @@ enum { AGAIN = 2, NEEDS_FULL = 3, NEEDS_ROOM = 4 };
 static unsigned int
 owner_number(ct_record *self)
 {
-    return self->number < CT_OWNER_SHARED ? self->number : CT_OWNER_SHARED;
+    return self->number < CT_OWNER_MET ? self->number : CT_OWNER_SHARED;
 }
 
 #if CT_FT
 /* I9: under the section, like every write, so that the owner never drops what we may be reading. */
-static CT_NOINLINE void
-share(ct_split *s)
+static void
+change_owner(ct_split *s, uint64_t owner)
 {
     ct_compact_section section;
     ct_compact_lock(s, &section);
     uint64_t word = ct_load_relaxed(&s->state);
-    if (CT_WORD_IS_COMPACT(word)) {
-        ct_store_release(&s->state, word | (uint64_t)CT_OWNER_SHARED << 31);
+    if (CT_WORD_IS_COMPACT(word) && CT_WORD_OWNER(word) < owner) {
+        word &= ~((uint64_t)CT_OWNER_SHARED << 31);
+        ct_store_release(&s->state, word | owner << 31);
     }
     ct_compact_unlock(&section);
+}
+
+static void
+defer_refcount(ct_split *s, ct_state *st)
+{
+#  if PY_VERSION_HEX >= 0x030E0000
+    if (st->defer_refcount) {
+        PyUnstable_Object_EnableDeferredRefcount((PyObject *)s);
+    }
+#  else
+    (void)s;
+    (void)st;
+#  endif
+}
+
+/* Unpinned: the first access of a foreign thread, or one of those that make the record a shared one. */
+static CT_NOINLINE void
+note_visit(ct_split *s, uint64_t word, ct_record *self)
+{
+    if (!CT_WORD_IS_COMPACT(word)) {
+        ct_share(&ct_word_full(word)->base, self);
+    }
+    else if (CT_WORD_OWNER(word) != CT_OWNER_MET) {
+        change_owner(s, CT_OWNER_MET);
+    }
+    else {
+        change_owner(s, CT_OWNER_SHARED);
+        defer_refcount(s, ct_shared_numbered(CT_WORD_ID(word))->st);
+    }
+}
+
+/* Pinned: whether this thread may go on as it is. */
+CT_INLINE int
+is_known(uint64_t word, ct_record *self)
+{
+    if (CT_UNLIKELY(!CT_WORD_IS_COMPACT(word))) {
+        uintptr_t owner = ct_load_acquire(&ct_word_full(word)->base.owner);
+        return owner == CT_SHARED || owner == (uintptr_t)self;
+    }
+    unsigned int owner = CT_WORD_OWNER(word);
+    if (CT_UNLIKELY(owner == CT_OWNER_MET)) {
+        return ++self->visits % CT_VISITS != 0;
+    }
+    return owner == CT_OWNER_SHARED || owner == self->number;
 }
 #endif
 
@@ -39,10 +84,9 @@ enter(ct_split *s, uint64_t *word)
     ct_pin(self);
     *word = ct_load_acquire(&s->state);
 #if CT_FT
-    while (CT_WORD_IS_COMPACT(*word) && CT_WORD_OWNER(*word) != CT_OWNER_SHARED
-           && CT_WORD_OWNER(*word) != self->number) {
+    while (CT_UNLIKELY(!is_known(*word, self))) {
         ct_unpin(self);
-        share(s);
+        note_visit(s, *word, self);
         ct_pin(self);
         *word = ct_load_acquire(&s->state);
     }
@@ -59,7 +103,7 @@ ct_split_touch(ct_split *s)
         return -1;
     }
     ct_unpin(self);
-    return CT_WORD_IS_COMPACT(word) ? 0 : ct_touch(&ct_word_full(word)->base);
+    return 0;
 }
 
 /* -- bodies ------------------------------------------------------------------------------------- */
@@ -131,7 +175,7 @@ become_full_held(ct_split *s, uint64_t word, ct_full *full, ct_body *body)
     ct_store_relaxed(&t->version, CT_WORD_VERSION(word));
     ct_store_relaxed(&t->keys_version, (uint64_t)CT_WORD_USED(word));
     ct_store_relaxed(&t->used, CT_WORD_USED(word));
-    if (CT_FT && CT_WORD_OWNER(word) == CT_OWNER_SHARED) {
+    if (CT_FT && CT_WORD_IS_SHARED(word)) {
         ct_store_relaxed(&t->owner, CT_SHARED);
         ct_store_relaxed(&t->lockfree, 0);
     }
@@ -168,6 +212,11 @@ ct_split_full(ct_split *s)
         become_full_held(s, word, full, body);
     }
     ct_compact_unlock(&section);
+#if CT_FT
+    if (mine && CT_WORD_OWNER(word) == CT_OWNER_MET) {
+        defer_refcount(s, shared->st); /* as ct_share does for the full form */
+    }
+#endif
     if (!mine) { /* another thread was faster */
         Py_DECREF(full);
         PyMem_Free(body);
@@ -194,6 +243,7 @@ ct_table *
 ct_split_combined(ct_split *s)
 {
     ct_section section;
+    ct_pending pending;
     ct_full *full = ct_split_full(s);
     if (full == NULL || ct_write_lock(&full->base, &section) < 0) {
         return NULL;
@@ -201,7 +251,10 @@ ct_split_combined(ct_split *s)
     ct_body *body = ct_load_relaxed(&full->body);
     ct_keys *keys = body == NULL ? NULL : block_of_body(full, body);
     int shared = ct_is_shared(&full->base);
+    ct_pending_init(&pending, &full->base);
+    pending.shared = shared;
     if (keys != NULL) {
+        ct_pending_block(&pending, ct_load_relaxed(&full->base.keys)); /* what clear() had sealed */
         /* One step: readers look into the body while there is one, and afterwards find all of it
          * in the block. */
         ct_store_keys_held(&full->base, keys);
@@ -209,6 +262,7 @@ ct_split_combined(ct_split *s)
         ct_store_release(&full->body, NULL);
     }
     ct_unlock(&section);
+    ct_pending_finish(&pending);
     if (keys != NULL) {
         ct_body_retire(full->base.st, body, shared);
     }
@@ -304,10 +358,10 @@ ct_split_find(ct_split *s, PyObject *key, Py_hash_t hash)
     return find_name(s, ct_split_shared(s), key, hash);
 }
 
-int
-ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
+/* Any record, any key: 1 with a new reference, 0, -1. */
+static CT_NOINLINE int
+get_any(ct_split *s, PyObject *key, Py_hash_t hash, PyObject **value)
 {
-    ct_split *s = CT_SPLIT(self);
     for (;;) {
         ct_table *table = ct_split_if_combined(s);
         if (table != NULL) {
@@ -323,9 +377,8 @@ ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
         if (record == NULL) {
             return -1;
         }
-        CT_POINT(value_load);
         PyObject *found = value_at(s, word, ix, &combined);
-        CT_POINT(value_keep);
+        CT_POINT(value_load);
         Py_XINCREF(found);
         ct_unpin(record);
         if (CT_LIKELY(!combined)) {
@@ -333,6 +386,60 @@ ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
             return found != NULL;
         }
     }
+}
+
+/* The value of an exact str in a compact record, pinned; NULL when absent. */
+CT_INLINE PyObject *
+compact_value(ct_split *s, uint64_t word, PyObject *key, Py_hash_t hash)
+{
+    Py_ssize_t ix = ct_probe_str8(ct_shared_numbered(CT_WORD_ID(word))->keys, key, hash);
+    return ix >= 0 && ix < CT_WORD_CAPACITY(word)
+               ? (PyObject *)ct_load_acquire(&ct_split_values(s)[ix])
+               : NULL;
+}
+
+int
+ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    ct_split *s = CT_SPLIT(self);
+    uint64_t word;
+    ct_record *record = enter(s, &word);
+    if (CT_UNLIKELY(record == NULL)) {
+        return -1;
+    }
+    if (CT_LIKELY(CT_WORD_IS_COMPACT(word) && PyUnicode_CheckExact(key))) {
+        PyObject *found = compact_value(s, word, key, hash);
+        CT_POINT(value_load);
+        Py_XINCREF(found); /* pinned: the record's reference lives on (I10) */
+        ct_unpin(record);
+        *value = found;
+        return found != NULL;
+    }
+    ct_unpin(record);
+    return get_any(s, key, hash, value);
+}
+
+int
+ct_split_has(PyObject *self, PyObject *key, Py_hash_t hash)
+{
+    ct_split *s = CT_SPLIT(self);
+    uint64_t word;
+    PyObject *value;
+    ct_record *record = enter(s, &word);
+    if (CT_UNLIKELY(record == NULL)) {
+        return -1;
+    }
+    if (CT_LIKELY(CT_WORD_IS_COMPACT(word) && PyUnicode_CheckExact(key))) {
+        int found = compact_value(s, word, key, hash) != NULL;
+        ct_unpin(record);
+        return found;
+    }
+    ct_unpin(record);
+    int found = get_any(s, key, hash, &value);
+    if (found > 0) {
+        Py_DECREF(value);
+    }
+    return found;
 }
 
 /* -- writing ------------------------------------------------------------------------------------ */
@@ -401,7 +508,7 @@ store_compact_held(ct_split *s, Py_ssize_t ix, ct_change *change, PyObject **dro
     ct_store_release(&s->state,
                      word + CT_WORD_ONE_VERSION + (old == NULL ? CT_WORD_ONE_USED : 0));
     *dropped = old;
-    *shared = CT_WORD_OWNER(word) == CT_OWNER_SHARED;
+    *shared = CT_WORD_IS_SHARED(word);
     ct_self()->writes++;
     return CT_DONE;
 }
@@ -755,5 +862,5 @@ ct_full_type_init(ct_state *st, PyObject *module)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, &full_spec, NULL);
     st->extra_types[CT_X_FULL] = (PyTypeObject *)type;
-    return type == NULL ? -1 : 0;
+    return type == NULL ? -1 : ct_table_type_register(st, (PyTypeObject *)type);
 }

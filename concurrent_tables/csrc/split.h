@@ -83,12 +83,15 @@ typedef struct {
 
 /* -- the state word ----------------------------------------------------------------------------- */
 
-enum { CT_OWNER_SHARED = (1 << 13) - 1 };
+/* The owner of a record that several threads have: its own reference count is immediate at first, so that
+ * records handed from thread to thread die when nobody needs them, and deferred once it is read a lot. */
+enum { CT_OWNER_SHARED = (1 << 13) - 1, CT_OWNER_MET = CT_OWNER_SHARED - 1, CT_VISITS = 64 };
 #define CT_WORD_IS_COMPACT(w) ((w) & 1)
 #define CT_WORD_USED(w) ((Py_ssize_t)((w) >> 1 & 31))
 #define CT_WORD_CAPACITY(w) ((Py_ssize_t)((w) >> 6 & 31))
 #define CT_WORD_ID(w) ((unsigned int)((w) >> 11 & 0xfffff))
 #define CT_WORD_OWNER(w) ((unsigned int)((w) >> 31 & CT_OWNER_SHARED))
+#define CT_WORD_IS_SHARED(w) (CT_WORD_OWNER(w) >= CT_OWNER_MET)
 #define CT_WORD_VERSION(w) ((uint64_t)(w) >> 44)
 #define CT_WORD_VERSION_MAX ((uint64_t)0xfffff)
 #define CT_WORD_ONE_VERSION ((uint64_t)1 << 44)
@@ -163,6 +166,7 @@ ct_compact_unlock(ct_compact_section *section)
 /* -- split_shared.c ----------------------------------------------------------------------------- */
 
 int ct_shared_type_init(PyObject *module, ct_state *st);
+void ct_shared_after_fork(void); /* in the child: no thread that it does not have holds a mutex */
 /* Entry of an exact str; appended first when asked and there is room, else CT_MISS.  Never fails. */
 Py_ssize_t ct_shared_index(ct_shared *shared, PyObject *name, Py_hash_t hash, int append);
 PyObject *ct_shared_names(ct_shared *shared);
@@ -184,6 +188,7 @@ ct_shared_name(ct_shared *shared, Py_ssize_t ix)
 PyObject *ct_split_new(ct_state *st, PyTypeObject *type, ct_shared *shared); /* an empty record */
 void ct_split_free_values(ct_split *s); /* dealloc: whatever form it has */
 int ct_split_get(PyObject *self, PyObject *key, Py_hash_t hash, PyObject **value);
+int ct_split_has(PyObject *self, PyObject *key, Py_hash_t hash);
 int ct_split_change(PyObject *self, PyObject *key, Py_hash_t hash, ct_change *change);
 int ct_split_touch(ct_split *s); /* notes a foreign thread (I9); 0 or -1 */
 /* The full form of the record, made if need be; NULL with an error. */

@@ -6,8 +6,8 @@
  *   API_TYPE(st)                  the exact type
  *   API_STATE(self)               its ct_state
  *   API_USED(self)                the number of keys, at rest
- *   API_GET(self, key, hash, &value), API_CHANGE(self, key, hash, &change)   as ct_get, ct_change_entry
- *   API_HAS(self, key, hash)      as ct_has; may be left out
+ *   API_GET(self, key, hash, &value), API_HAS(self, key, hash), API_CHANGE(self, key, hash, &change)
+ *                                 as ct_get, ct_has, ct_change_entry
  *   API_FILL(self, mapping)       an empty table from a mapping in one step: CT_DONE, CT_NOT_MET, CT_FAILED
  *   API_ONE_MOMENT(self)          a FrozenDict of one moment
  *   API_NEW_LIKE(self)            an empty table of the exact type
@@ -72,19 +72,7 @@ static int
 api_contains(PyObject *self, PyObject *key)
 {
     Py_hash_t hash = ct_hash(key);
-    if (CT_UNLIKELY(hash == -1)) {
-        return -1;
-    }
-#ifdef API_HAS
-    return API_HAS(self, key, hash);
-#else
-    PyObject *value;
-    int found = API_GET(self, key, hash, &value);
-    if (found > 0) {
-        Py_DECREF(value);
-    }
-    return found;
-#endif
+    return CT_UNLIKELY(hash == -1) ? -1 : API_HAS(self, key, hash);
 }
 
 /* CT_IF_PRESENT and no new value: remove.  CT_DONE with the old value, CT_NOT_MET, CT_FAILED. */

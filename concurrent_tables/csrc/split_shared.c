@@ -73,6 +73,20 @@ give_number_back(unsigned int id)
     numbers_unlock();
 }
 
+#if CT_FT
+void
+ct_shared_after_fork(void)
+{
+    memset(&numbers_mutex, 0, sizeof(numbers_mutex));
+    for (unsigned int id = 1; id < next_number; id++) {
+        ct_shared *shared = ct_load_relaxed(&ct_load_relaxed(&ct_shared_pages[id >> 10])[id & 1023]);
+        if (shared != NULL && ((uintptr_t)shared & 1) == 0) { /* else a free number */
+            memset(&shared->mutex, 0, sizeof(shared->mutex));
+        }
+    }
+}
+#endif
+
 /* -- names -------------------------------------------------------------------------------------- */
 
 static Py_ssize_t

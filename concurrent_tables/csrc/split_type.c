@@ -8,6 +8,7 @@ static PyObject *new_for(PyObject *cls);
 #define API_STATE(self) (ct_split_shared(CT_SPLIT(self))->st)
 #define API_USED(self) ct_split_used(CT_SPLIT(self))
 #define API_GET(self, key, hash, value) ct_split_get(self, key, hash, value)
+#define API_HAS(self, key, hash) ct_split_has(self, key, hash)
 #define API_CHANGE(self, key, hash, change) ct_split_change(self, key, hash, change)
 #define API_FILL(self, mapping) ct_split_fill(self, mapping)
 #define API_ONE_MOMENT(self) ct_split_one_moment(self)
@@ -383,7 +384,7 @@ split_clear_refs(PyObject *self)
         for (Py_ssize_t ix = 0; ix < CT_WORD_CAPACITY(word); ix++) {
             PyObject *value = (PyObject *)ct_exchange_acq_rel(&values[ix], 0);
             if (value != NULL) {
-                ct_drop(st, value, CT_FT && CT_WORD_OWNER(word) == CT_OWNER_SHARED);
+                ct_drop(st, value, CT_FT && CT_WORD_IS_SHARED(word));
             }
         }
     }

@@ -24,7 +24,7 @@ compact_columns_held(ct_split *s, uint64_t word, ct_columns *columns)
     columns->capacity = CT_WORD_CAPACITY(word);
     columns->version = CT_WORD_VERSION(word);
     columns->keys_version = (uint64_t)CT_WORD_USED(word);
-    columns->shared = CT_WORD_OWNER(word) == CT_OWNER_SHARED;
+    columns->shared = CT_WORD_IS_SHARED(word);
     for (Py_ssize_t ix = 0; ix < columns->capacity; ix++) {
         uintptr_t value = ct_load_relaxed(&values[ix]);
         if (value != 0) {
@@ -381,7 +381,7 @@ fill_compact(ct_split *s, const ct_plan *plan)
     uint64_t word = ct_load_relaxed(&s->state);
     if (CT_WORD_IS_COMPACT(word) && CT_WORD_USED(word) == 0 && plan->ascending
         && plan->ix[plan->count - 1] < CT_WORD_CAPACITY(word)
-        && (!CT_FT || CT_WORD_OWNER(word) != CT_OWNER_SHARED)) {
+        && !(CT_FT && CT_WORD_IS_SHARED(word))) {
         /* Whoever comes now waits for the section before the first look (I9): one step. */
         ct_word *values = ct_split_values(s);
         for (Py_ssize_t i = 0; i < plan->count; i++) {

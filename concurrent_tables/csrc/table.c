@@ -1,5 +1,6 @@
 /* Tables: life, sharing, sections, pending work.  The rules are in table.h; changes are in write.c. */
 #include "table.h"
+#include "split.h"
 #include "watching.h"
 
 /* -- life --------------------------------------------------------------------------------------- */
@@ -239,6 +240,9 @@ static int
 reset_section(PyObject *o, void *arg)
 {
     ct_state *st = arg;
+    if (PyObject_TypeCheck(o, st->extra_types[CT_X_SPLIT])) {
+        memset(&o->ob_mutex, 0, sizeof(o->ob_mutex)); /* the section of a compact record */
+    }
     for (size_t i = 0; i < sizeof(st->table_types) / sizeof(st->table_types[0]); i++) {
         if (st->table_types[i] != NULL && PyObject_TypeCheck(o, st->table_types[i])) {
             memset(&CT_TABLE(o)->mutex, 0, sizeof(PyMutex));
@@ -256,6 +260,7 @@ ct_tables_after_fork(ct_state *st)
     st->forks++;
 #if CT_FT
     PyUnstable_GC_VisitObjects(reset_section, st);
+    ct_shared_after_fork();
 #else
     (void)st;
 #endif

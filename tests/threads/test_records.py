@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sysconfig
 import threading
 from typing import Any
+
+import pytest
 
 from tests.support import numbered, run_threads
 
@@ -150,3 +153,18 @@ def test_a_name_that_came_while_waiting_is_not_published_again(columns: dict[str
     thread.join(30)
     assert shared.names == ("a", "new")
     assert record == {"new": 1}
+
+
+@pytest.mark.parametrize("form", ["compact", "full", "combined"])
+@pytest.mark.parametrize("operation", ["get", "__contains__", "__len__", "__getitem__", "__iter__"])
+def test_the_first_look_of_another_thread_is_noted(ct: Any, form: str, operation: str) -> None:
+    row = ct.SplitDict(ct.SharedKeys(), x=1, y=2)
+    if form != "compact":
+        row.snapshot()
+    if form == "combined":
+        row[3] = 3
+    arguments = () if operation in ("__len__", "__iter__") else ("x",)
+    assert not ct.inspect_table(row).shared
+    run_threads(lambda: getattr(row, operation)(*arguments))
+    # With the GIL the C core need not know.
+    assert ct.inspect_table(row).shared or not sysconfig.get_config_var("Py_GIL_DISABLED")
