@@ -16,6 +16,7 @@ from typing import NoReturn
 from . import environment
 from .bench.command import add_bench_command
 from .campaign import run_campaign, selection
+from .cli_check import add_check_command
 from .lastresort import LastResort
 from .options import DEFAULT_SECONDS, DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, UsageError
 from .report import Silent, open_report, write_json
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds without progress of any thread that count as a hang (%(default)g)",
     )
     add_bench_command(commands)
+    add_check_command(commands)
     return parser
 
 

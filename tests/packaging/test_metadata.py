@@ -31,10 +31,11 @@ def test_every_package_on_disk_is_installed() -> None:
 
 
 def test_every_c_source_is_compiled_and_every_header_watched() -> None:
-    (core,) = SETUPTOOLS["ext-modules"]
-    directory = ROOT / "concurrent_tables" / "csrc"
-    for listed, pattern in ((core["sources"], "*.c"), (core["depends"], "*.h")):
-        assert listed == sorted(str(path.relative_to(ROOT)) for path in directory.glob(pattern))
+    core, search = SETUPTOOLS["ext-modules"]
+    for extension, package in ((core, "concurrent_tables"), (search, "stress")):
+        directory = ROOT / package / "csrc"
+        for listed, pattern in ((extension["sources"], "*.c"), (extension["depends"], "*.h")):
+            assert listed == sorted(str(path.relative_to(ROOT)) for path in directory.glob(pattern))
 
 
 def test_every_package_has_an_init() -> None:
