@@ -69,8 +69,7 @@ def decide(history: History, model: Model, part: Part) -> bool:
 
 def find_anomalies(history: History, model: Model, part: Part) -> list[str]:
     """The anomalies of one part by name."""
-    conflict = _conflict(history, model, part)
-    found = [conflict] if isinstance(conflict, str) else []
+    found: list[str] = []
     effects = _effects(history, model, part)
     if effects:
         written = Counter(e.left for e in effects if e.left is not NOTHING)
@@ -80,6 +79,9 @@ def find_anomalies(history: History, model: Model, part: Part) -> list[str]:
                 if number == MOST:
                     break
                 found.append(text)
+    if not found:  # nothing more telling: what the exact rules say, where they apply
+        conflict = _conflict(history, model, part)
+        found = [conflict] if isinstance(conflict, str) else []
     return list(dict.fromkeys(found))
 
 

@@ -199,6 +199,9 @@ ct_search_free(ct_search *s)
 bool
 ct_search_begin(ct_search *s, int64_t begin, int64_t n, int64_t initial)
 {
+    s->depth = s->low = 0;
+    s->best_depth = s->blocked = -1;
+    s->steps = 0;
     if (!make_room(s, (size_t)n)) {
         return false;
     }
@@ -221,11 +224,8 @@ ct_search_begin(ct_search *s, int64_t begin, int64_t n, int64_t initial)
     s->open_words = (s->nopens + 63) / 64;
     memset(s->open_used, 0, s->open_words * sizeof(uint64_t));
     s->remaining = finite;
-    s->depth = s->low = 0;
-    s->best_depth = s->blocked = -1;
     s->set[0] = s->set[1] = 0;
     s->cursor = ARRIVED;
-    s->steps = 0;
     ct_memo_begin(&s->memo);
     return ct_machine_begin(&s->machine, initial, &s->state);
 }

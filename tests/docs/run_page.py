@@ -108,10 +108,19 @@ def _module_of(owner: Any) -> Any:
     return owner if inspect.ismodule(owner) else False
 
 
+def _find_harness() -> None:
+    """In a checkout that is not installed, `concurrent_tables.stress` is the directory `stress`."""
+    try:
+        importlib.import_module("concurrent_tables.stress")
+    except ModuleNotFoundError:
+        sys.modules["concurrent_tables.stress"] = importlib.import_module("stress")
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m tests.docs.run_page PAGE.md | --docstrings", file=sys.stderr)
         return 2
+    _find_harness()
     ran, failed = (
         run_docstrings() if arguments == ["--docstrings"] else run_page(Path(arguments[0]))
     )
