@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from statistics import median, quantiles
 from typing import Any
 
@@ -17,7 +18,7 @@ from .space import EMPTY_LOOP, Cell, Setting
 __all__ = ["SCHEMA", "BenchResult", "CellResult", "Measure", "Series", "Spread", "spread"]
 
 SCHEMA = 1
-_ENOUGH_ROUNDS = 3
+_ENOUGH_ROUNDS = 3  # clean ones, for a figure that is not marked as noisy
 _LEAST_NS = 0.1  # a net time is never below this
 
 
@@ -56,14 +57,23 @@ class Series:
     @property
     def noisy(self) -> bool:
         """Whether too few rounds had laps in which all threads were running."""
-        return sum(part > 0 for part in self.clean) < min(_ENOUGH_ROUNDS, len(self.clean))
+        return len(self.clean_rounds()) < min(_ENOUGH_ROUNDS, len(self.clean))
+
+    def clean_rounds(self) -> set[int]:
+        return {number for number, part in enumerate(self.clean) if part > 0}
+
+    def good_rounds(self) -> list[int]:
+        """The clean ones; all where there are none."""
+        return sorted(self.clean_rounds() or range(len(self.clean)))
 
 
-def _good_rounds(*several: Series) -> list[int]:
-    """The rounds in which all of the series had clean laps; all rounds where those are too few."""
-    rounds = range(len(several[0].clean))
-    good = [number for number in rounds if all(one.clean[number] > 0 for one in several)]
-    return good if len(good) >= _ENOUGH_ROUNDS else list(rounds)
+def _pairs(one: Series, other: Series) -> list[tuple[int, int]]:
+    """Which rounds of the two to compare: the same ones, or where too few are clean in both,
+    every good round of one with every good round of the other."""
+    common = sorted(set(one.good_rounds()) & set(other.good_rounds()))
+    if len(common) >= min(_ENOUGH_ROUNDS, len(one.clean)):
+        return [(number, number) for number in common]
+    return list(product(one.good_rounds(), other.good_rounds()))
 
 
 @dataclass
@@ -92,26 +102,26 @@ class CellResult:
     def gross_ns(self, series: Series, clock: str = "wall") -> Spread:
         """Nanoseconds per operation with the loop around it."""
         samples = series.samples(clock)
-        return spread([samples[number] for number in _good_rounds(series)])
+        return spread([samples[number] for number in series.good_rounds()])
 
     def net_ns(self, series: Series, clock: str = "wall") -> Spread:
         """Nanoseconds per operation without the loop."""
         samples = self._net(series, clock)
-        return spread([samples[number] for number in _good_rounds(series)])
+        return spread([samples[number] for number in series.good_rounds()])
 
     def _net(self, series: Series, clock: str) -> list[float]:
         overhead = self.overhead_ns(series.setting.threads, clock)
         return [max(_LEAST_NS, sample - overhead) for sample in series.samples(clock)]
 
     def ratio(self, one: Series, other: Series, clock: str = "wall") -> Spread:
-        """How many times the other's net time; the two are compared within each round."""
+        """How many times the other's net time; the two are compared within rounds."""
         ours, theirs = self._net(one, clock), self._net(other, clock)
-        return spread([ours[number] / theirs[number] for number in _good_rounds(one, other)])
+        return spread([ours[mine] / theirs[its] for mine, its in _pairs(one, other)])
 
     def gross_ratio(self, one: Series, other: Series, clock: str = "wall") -> Spread:
         """The same with the loop."""
         ours, theirs = one.samples(clock), other.samples(clock)
-        return spread([ours[number] / theirs[number] for number in _good_rounds(one, other)])
+        return spread([ours[mine] / theirs[its] for mine, its in _pairs(one, other)])
 
     def baseline(self, series: Series) -> Series | None:
         """The builtin in the same setting."""

@@ -25,7 +25,7 @@ __all__ = ["measure_cell"]
 _LAP_SECONDS = 0.0003  # short enough that many laps end before the system takes the CPU away
 _LAP_SECONDS_WITH_GIL = 0.01  # longer than a switch interval, where threads must take turns
 _ATTEMPTS = 5  # visits in a round for a clean lap, each twice as long as the one before
-_PATIENCE_SECONDS = 0.1  # after which a visit is not repeated
+_PATIENCE_SECONDS = 0.15  # after which a visit is not repeated
 _MOST_PASSES = 1_000_000
 
 
@@ -64,7 +64,6 @@ def measure_cell(
                 entries.append(entry)
     with _no_collections():
         _run(_calibrated(entries, result), rounds, seconds, result)
-    result.series = [series for _, series in entries if len(series.wall_ns) == rounds]
     return result
 
 
@@ -121,24 +120,39 @@ def _cpu_seconds(stand: Stand, passes: int) -> float:
 
 
 def _run(ready: list[Ready], rounds: int, seconds: float, result: CellResult) -> None:
+    """The rounds, and as many again where the machine left too few of them clean."""
     broken: set[int] = set()
     share = seconds / max(1, rounds * len(ready))
-    for number in range(rounds):
+    for number in range(2 * rounds):
+        if number >= rounds and not _too_noisy(ready, broken):
+            break
         start = number * 7 % max(1, len(ready))
         for place in [*range(start, len(ready)), *range(start)]:
             if place in broken:
                 continue
-            stand, series, passes, lap_seconds = ready[place]
-            laps = max(2, round(share / lap_seconds))
-            try:
-                sample = _sample(stand, passes, laps)
-            except Exception as error:
+            error = _visit(ready[place], share)
+            if error is not None:
                 broken.add(place)
+                stand = ready[place][0]
                 result.errors.append(_complaint(result.cell, stand.name, stand.setting, error))
-                continue
-            series.wall_ns.append(sample.wall_ns)
-            series.cpu_ns.append(sample.cpu_ns)
-            series.clean.append(sample.clean)
+    result.series = [one[1] for place, one in enumerate(ready) if place not in broken]
+
+
+def _too_noisy(ready: list[Ready], broken: set[int]) -> bool:
+    return any(series.noisy for place, (_, series, _, _) in enumerate(ready) if place not in broken)
+
+
+def _visit(ready: Ready, seconds: float) -> Exception | None:
+    """Add one sample to a series."""
+    stand, series, passes, lap_seconds = ready
+    try:
+        sample = _sample(stand, passes, max(2, round(seconds / lap_seconds)))
+    except Exception as error:
+        return error
+    series.wall_ns.append(sample.wall_ns)
+    series.cpu_ns.append(sample.cpu_ns)
+    series.clean.append(sample.clean)
+    return None
 
 
 def _sample(stand: Stand, passes: int, laps: int) -> Sample:

@@ -128,8 +128,10 @@ class Material:
 
     def _works(self, number: int, stored: list[Any]) -> tuple[Any, Any]:
         """Two passes that differ in the values they store; see loops.py for their forms."""
+        if self.cell.operation == "iterate":  # for the empty loop: what counts no references
+            return ([None] * len(stored),) * 2
         keys = self._keys(number, stored)
-        if self.cell.operation in (*READS, "iterate"):
+        if self.cell.operation in READS:
             return keys, keys
         flags = self._flags(number, len(keys))
         if self.cell.values == "per-key":
@@ -144,8 +146,6 @@ class Material:
         if self.cell.operation in TWO_PHASES:
             size = batch_size(kind, threads)
             return make_keys(kind, len(stored) + number * size, size)
-        if self.cell.operation == "iterate":
-            return list(stored)
         return lookup_keys(kind, stored, seed=number, part=self._part(number, len(stored)))
 
     def _part(self, number: int, count: int) -> slice:

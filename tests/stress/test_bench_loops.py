@@ -315,7 +315,8 @@ def test_errors_drop_a_contestant_and_not_the_cell(crew: Crew) -> None:
     cell = Cell("dict", "getitem", "str", "immortal", "global")
     result = measure_cell(cell, contestants, settings_for((1, 2)), crew, rounds=2, seconds=0.01)
     assert {series.contestant for series in result.series} == {"dict", EMPTY_LOOP}
-    assert {len(series.wall_ns) for series in result.series} == {2}
+    (rounds,) = {len(series.wall_ns) for series in result.series}
+    assert 2 <= rounds <= 4  # more where the machine is busy
     assert len(result.errors) == 6
     assert "cannot be made" in result.errors[0]
     assert "not today" in result.errors[-1]

@@ -65,15 +65,25 @@ def test_the_loop_is_subtracted_and_ratios_are_taken_within_rounds() -> None:
     assert found.ratio(mine, builtin, "cpu").median == 0.5
 
 
-def test_rounds_without_clean_laps_do_not_count_where_others_suffice() -> None:
-    mine = series("ConcurrentDict", ONE, 1, 1, 1, 100)
+def test_rounds_without_clean_laps_do_not_count_where_there_are_others() -> None:
+    mine, builtin = series("ConcurrentDict", ONE, 1, 1, 1, 100), series("dict", ONE, 2, 2, 2, 50)
+    found = cell(mine, builtin)
     mine.clean = [1.0, 0.5, 0.1, 0.0]
-    found = cell(mine, series("dict", ONE, 2, 2, 2, 2))
     assert found.net_ns(mine).high == 1.0
+    assert found.ratio(mine, builtin).median == 0.5
     assert not mine.noisy
-    mine.clean = [0.0, 0.5, 0.1, 0.0]
-    assert found.net_ns(mine).high > 1.0
+    mine.clean = [0.0, 0.0, 0.1, 0.0]
+    assert found.net_ns(mine).high == 1.0
     assert mine.noisy
+    mine.clean = [0.0, 0.0, 0.0, 0.0]
+    assert found.net_ns(mine).high > 1.0
+
+
+def test_without_common_clean_rounds_every_good_one_is_compared_with_every_other() -> None:
+    mine, builtin = series("ConcurrentDict", ONE, 1, 9, 9, 9), series("dict", ONE, 9, 2, 4, 9)
+    mine.clean, builtin.clean = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]
+    ratio = cell(mine, builtin).ratio(mine, builtin)
+    assert (ratio.low, ratio.high) == (0.3125, 0.4375)
 
 
 def test_scaling_is_to_one_thread_of_the_same_contestant() -> None:
