@@ -22,6 +22,11 @@ take(PyObject *object, numbers *into, const char *name)
     if (PyObject_GetBuffer(object, &into->view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
+    static const int64_t nothing[1];
+    if (into->view.len == 0) {  /* an empty array's buffer may be anywhere, unaligned too */
+        into->items = nothing;
+        return 0;
+    }
     if (into->view.len % 8 != 0 || (uintptr_t)into->view.buf % 8 != 0) {
         PyErr_Format(PyExc_ValueError, "%s must be an array of 64-bit numbers", name);
         return -1;
