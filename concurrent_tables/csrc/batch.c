@@ -357,8 +357,8 @@ give_back(ct_batch_part *part)
         ct_keys_release(part->fresh); /* nobody saw it, and it has no references yet */
         part->fresh = NULL;
     }
-    PyMem_Free(part->pending.more);
-    part->pending.more = NULL;
+    ct_pending_finish(&part->pending); /* a cached snapshot may have been dropped already */
+    ct_pending_init(&part->pending, part->t);
 }
 
 int
@@ -408,10 +408,7 @@ ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted)
 void
 ct_batch_part_free(ct_batch_part *part)
 {
-    if (part->fresh != NULL) {
-        give_back(part);
-    }
-    ct_pending_finish(&part->pending);
+    give_back(part);
     plan_clear(&part->plan);
     PyMem_Free(part);
 }
