@@ -55,6 +55,8 @@ class Layout:
     watchers: int = 0
     shared: bool = True
     parts: tuple[Layout, ...] = field(default=())
+    live_range: tuple[int, int] | None = None  # every live entry is in it; `popitem` starts there
+    problems: Sequence[str] = ()  # what only the implementation itself can see
 
 
 class TableInfo:
@@ -217,8 +219,11 @@ def _visits(layout: Layout, ix: int, mask: int, limit: int) -> int:
 
 
 def _problems(layout: Layout) -> Iterator[str]:
+    yield from layout.problems
     if not layout.at_rest:
         yield "a commit is half done (started != version)"
+    if layout.keys_version > layout.version:
+        yield f"keys_version is {layout.keys_version}, more than the version {layout.version}"
     if layout.kind == "sharded":
         return
     if layout.kind == "hashtable":
@@ -259,6 +264,14 @@ def _index_problems(layout: Layout, live: set[int]) -> Iterator[str]:
         yield f"I2: index slots of dead entries {dead[:5]} are not DUMMY"
     if layout.filled < len(slots):
         yield f"{len(slots)} index slots in use, but only {layout.filled} entries were filled"
+    dummies = sum(ix == DUMMY for ix in layout.index)
+    if dummies != layout.filled - len(live):
+        yield f"I2: {dummies} slots are DUMMY, but {layout.filled - len(live)} entries are dead"
+    if layout.live_range is not None:
+        low, high = layout.live_range
+        stray = sorted(ix for ix in live if not low <= ix < high)
+        if stray:
+            yield f"entries {stray[:5]} are live outside of {low}..{high - 1}, where popitem looks"
     tail = [
         ix for ix in range(layout.filled, layout.capacity) if layout.values[ix] is not layout.null
     ]

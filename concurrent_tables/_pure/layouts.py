@@ -40,6 +40,7 @@ def _dict_layout(block: DictKeys) -> Layout:
         nbytes=block.nbytes,
         null=NULL,
         dead=DEAD,
+        live_range=(block.bottom, block.top),
     )
 
 

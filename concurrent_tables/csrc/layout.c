@@ -59,14 +59,15 @@ layout_of_block(ct_state *st, ct_keys *keys, Py_ssize_t used, PyObject *more)
 {
     Py_ssize_t count = ct_load_acquire(&keys->nentries);
     PyObject *arguments = more == NULL ? NULL : Py_BuildValue(
-        "{s:s,s:i,s:i,s:N,s:N,s:N,s:N,s:N,s:n,s:n,s:n,s:n,s:O,s:O}",
+        "{s:s,s:i,s:i,s:N,s:N,s:N,s:N,s:N,s:n,s:n,s:n,s:n,s:O,s:O,s:(nn)}",
         "kind", keys->kind == CT_UNICODE ? "unicode" : "general",
         "log2_size", keys->log2_size, "index_width", 1 << keys->width,
         "index", index_list(keys), "hashes", hash_list(keys),
         "keys", column(keys, st->missing, 0), "values", column(keys, st->missing, 1),
         "order", PyObject_CallFunction((PyObject *)&PyRange_Type, "n", count),
         "used", used, "filled", count, "capacity", keys->capacity,
-        "nbytes", (Py_ssize_t)ct_keys_nbytes(keys), "null", st->missing, "dead", st->module);
+        "nbytes", (Py_ssize_t)ct_keys_nbytes(keys), "null", st->missing, "dead", st->module,
+        "live_range", keys->bottom, keys->top);
     PyObject *layout = NULL, *nothing = PyTuple_New(0);
     if (arguments != NULL && nothing != NULL && PyDict_Update(arguments, more) == 0) {
         layout = PyObject_Call(st->layout_type, nothing, arguments);
@@ -91,7 +92,30 @@ typedef struct {
     uint64_t version, keys_version;
     PyObject *watch;
     int shared;
+    const char *problem; /* NULL: none */
 } ct_facts;
+
+/* Section held.  What a copy of the block does not show: is this a state that table.h allows? */
+static const char *
+problem_of(ct_table *t)
+{
+    const ct_keys *keys = ct_load_relaxed(&t->keys);
+    if (ct_load_relaxed(&t->lockfree)) {
+        if (t->log != NULL || t->gate != NULL || ct_load_relaxed(&t->snapshot) != NULL) {
+            return "overwrites go without the section beside a watcher, a gate or a cached snapshot";
+        }
+        if (CT_FT && ct_is_shared(t) && (t->quiet || ct_load_relaxed(&t->stripes) == NULL)) {
+            return "I9: overwrites of a shared table go without the section, but it is quiet or has "
+                   "no counters for them";
+        }
+    }
+    for (Py_ssize_t ix = 0; ix < ct_load_relaxed(&keys->nentries); ix++) {
+        if (ct_load_relaxed(ct_value_slot(keys, ix)) & CT_FROZEN) {
+            return "a value of the present block is marked as being moved to another one";
+        }
+    }
+    return ct_load_relaxed(&keys->refs) < 1 ? "nobody holds the present block" : NULL;
+}
 
 /* The block exactly as it is, dummies included (ct_keys_clone may compact). */
 static ct_keys *
@@ -108,6 +132,7 @@ take_facts(ct_table *t, ct_facts *facts)
 {
     ct_section section;
     ct_lock(t, &section);
+    facts->problem = problem_of(t);
     ct_quiesce_held(t);
     facts->copy = copy_exactly(ct_load_relaxed(&t->keys));
     facts->used = ct_used(t);
@@ -140,9 +165,11 @@ ct_layout_of_table(PyObject *table, PyObject *Py_UNUSED(ignored))
     if (watchers >= 0) {
         layout = layout_of_block(
             t->st, facts.copy, facts.used,
-            Py_BuildValue("{s:K,s:K,s:n,s:O}", "version", (unsigned long long)facts.version,
+            Py_BuildValue("{s:K,s:K,s:n,s:O,s:N}", "version", (unsigned long long)facts.version,
                           "keys_version", (unsigned long long)facts.keys_version, "watchers",
-                          watchers, "shared", facts.shared ? Py_True : Py_False));
+                          watchers, "shared", facts.shared ? Py_True : Py_False, "problems",
+                          facts.problem == NULL ? PyTuple_New(0)
+                                                : Py_BuildValue("(s)", facts.problem)));
     }
     ct_keys_release(facts.copy);
     Py_XDECREF(facts.watch);
