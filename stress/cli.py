@@ -130,6 +130,7 @@ def _options(parsed: argparse.Namespace) -> Options:
         only=tuple(parsed.only),
         stall_seconds=parsed.stall,
         target_argument=parsed.target or "",
+        isolate=parsed.target is not None,
         **seed,
     )
 

@@ -38,6 +38,7 @@ class Options:
     stall_seconds: time without progress of any thread after which a run counts as hung.
     switch_interval: thread switch interval in seconds while a campaign runs (GIL builds only).
     target_argument: what `--target` said, for the command that repeats a violation.
+    isolate: run the workloads of `target_argument` in a child process too (isolation.py).
     """
 
     threads: int = DEFAULT_THREADS
@@ -48,6 +49,7 @@ class Options:
     stall_seconds: float = DEFAULT_STALL_SECONDS
     switch_interval: float = 1e-5
     target_argument: str = ""
+    isolate: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MAX_THREADS:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from .campaign import Observer
 from .environment import gil_warning, summary
 from .options import UsageError
+from .sampling.report import summary as summarize_sampling
 from .verdicts import CampaignResult, ExitStatus, Violation, WorkloadResult
 
 __all__ = ["PlainReport", "RichReport", "Silent", "open_report", "write_json"]
@@ -180,6 +181,8 @@ def _tail(result: CampaignResult) -> list[str]:
             lines.append(f"{done.name}: {done.suppressed} further violations not shown")
         if done.refusals:
             lines.append(f"{done.name}: {done.refusals} operations refused, as its contract allows")
+    for target, sampling in result.sampling.items():
+        lines += summarize_sampling(target, sampling)
     warning = gil_warning(result.environment)
     if warning:
         lines.append(warning)

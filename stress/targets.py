@@ -58,9 +58,11 @@ class Kind(Enum):
     TABLE = "hash table"
     FROZEN_DICT = "frozen dict"
     FROZEN_SET = "frozen set"
+    SEQUENCE = "sequence"  # deque-like; only scenario sampling fits it
 
 
 _METHODS: dict[Kind, tuple[str, ...]] = {
+    Kind.SEQUENCE: ("append", "popleft", "__iter__"),
     Kind.DICT: ("__getitem__", "__setitem__", "__delitem__"),
     Kind.TABLE: ("set", "get", "steal", "foreach"),
     Kind.SET: ("add", "discard", "__contains__"),
@@ -182,14 +184,16 @@ def _kind_of(cls: type, name: str) -> Kind:
         if all(hasattr(cls, method) for method in needed):
             return kind
     raise UsageError(
-        f"target {name} ({cls.__module__}.{cls.__qualname__}) is neither dict- nor set-like: it needs "
-        "__getitem__, __setitem__ and __delitem__, or add, discard and __contains__"
+        f"target {name} ({cls.__module__}.{cls.__qualname__}) is neither dict- nor set-like nor a "
+        "deque: it needs __getitem__, __setitem__ and __delitem__, or add, discard and "
+        "__contains__, or append and popleft"
     )
 
 
 _ABCS: Iterable[tuple[Any, Kind]] = (
     (collections.abc.MutableMapping, Kind.DICT),
     (collections.abc.MutableSet, Kind.SET),
+    (collections.abc.MutableSequence, Kind.SEQUENCE),
     (collections.abc.Mapping, Kind.FROZEN_DICT),
     (collections.abc.Set, Kind.FROZEN_SET),
 )

@@ -76,6 +76,7 @@ class CampaignResult:
     options: dict[str, Any]
     workloads: list[WorkloadResult] = field(default_factory=list)
     seconds: float = 0.0
+    sampling: dict[str, Any] = field(default_factory=dict)  # by target; see sampling/supervisor.py
     stalled: bool = False  # some thread never came back; the process must end without it
 
     @property
@@ -101,4 +102,5 @@ class CampaignResult:
             "stalled": self.stalled,
             "exit_status": int(self.exit_status),
             "workloads": [result.as_json() for result in self.workloads],
+            "sampling": self.sampling,
         }

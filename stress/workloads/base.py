@@ -7,6 +7,7 @@ line of text, the kinds of container it fits, and the methods without which it m
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterable
 from typing import ClassVar, TypeVar
 
@@ -25,6 +26,7 @@ class Round:
     needs: ClassVar[frozenset[str]]
     native_only: ClassVar[bool]
     quota: ClassVar[int] = 400  # steps of one thread in one round
+    outside: ClassVar[bool] = False  # runs in processes of its own, not round by round
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
@@ -79,6 +81,7 @@ def applicable(target: Target) -> list[type[Round]]:
         cls
         for cls in WORKLOADS.values()
         if target.kind in cls.kinds
+        and (cls.outside or not issubclass(target.type, collections.Counter))  # its update adds
         and (target.native or not cls.native_only)
         and target.has(*cls.needs)
     ]

@@ -1,0 +1,54 @@
+"""The tables of this package, held to `concurrent_tables.contracts`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .base import ATOMIC, LOOSE_READ, READ, STEPS, UNKNOWN, Profile, Promise, names_of
+
+__all__ = ["our_profile"]
+
+_LEVELS = {
+    "LOCK_FREE": (READ, ATOMIC),
+    "ATOMIC": (READ, ATOMIC),
+    "WEAK": (LOOSE_READ, STEPS),
+}
+_UNORDERED = frozenset({"ShardedDict"})
+_SETS = frozenset({"ConcurrentSet", "FrozenSet"})
+
+
+def our_profile(name: str) -> Profile | None:
+    """The profile of the table type `name`, or None when it is none of ours."""
+    contracts: Any = importlib.import_module("concurrent_tables.contracts").CONTRACTS
+    if name not in contracts:
+        return None
+    promises = {}
+    for method, contract in contracts[name].items():
+        read, write = _LEVELS[contract.level.name]
+        source = f"contracts.py: {name}.{method} is {contract.level.value}"
+        # Promise.effect follows what the operation is seen to do: see Profile.promise.
+        levels = write if method in _WRITES else read
+        promises[method] = Promise(*levels, source)
+    return Profile(
+        name,
+        promises,
+        (Promise(*UNKNOWN, "not in contracts.py"), Promise(*LOOSE_READ, "not in contracts.py")),
+        "concurrent_tables.contracts",
+        ordered=name not in _UNORDERED,
+        arbitrary=frozenset({"pop"} if name in _SETS else {"popitem"} & _popitem(name)),
+        errors=frozenset({"KeyError", "StopIteration", "ValueError"}),
+        locked_operands=frozenset(),
+    )
+
+
+def _popitem(name: str) -> frozenset[str]:
+    return frozenset({"popitem"}) if name in _UNORDERED else frozenset()
+
+
+_WRITES = names_of(
+    "__setitem__ __delitem__ pop setdefault popitem clear compare_and_set compare_and_delete swap "
+    "increment compute compute_if_absent update_many pop_many __ior__ update add discard remove "
+    "difference_update intersection_update symmetric_difference_update __isub__ __iand__ __ixor__ "
+    "set steal destroy"
+)

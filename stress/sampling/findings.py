@@ -1,0 +1,52 @@
+"""What sampling found: one kind of trouble with one scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .scenario import Scenario
+
+__all__ = ["Finding"]
+
+
+@dataclass
+class Finding:
+    """`kind` is outcome, error, unsound, references, operand, crash, abort, hang or memory.
+
+    `seen` of `samples` showed it; `table` are (outcome, count, expected) rows; `operations` are the
+    calls involved as text, `names` their names; `evidence` has what else is known.
+    """
+
+    kind: str
+    message: str
+    scenario: Scenario | None
+    seen: int = 1
+    samples: int = 0
+    table: list[tuple[str, int, bool]] = field(default_factory=list)
+    operations: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        scenario = self.scenario
+        if scenario is not None and not self.operations:
+            self.operations = [
+                f"thread {number}: {call.text}"
+                for number, calls in enumerate(scenario.threads)
+                for call in calls
+            ]
+            self.names = sorted({call.name for call in scenario.calls})
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "seen": self.seen,
+            "samples": self.samples,
+            "operations": self.operations,
+            "names": self.names,
+            "scenario": scenario.as_json()
+            if scenario is not None
+            else self.evidence.get("scenario"),
+            "table": [list(row) for row in self.table],
+            "evidence": self.evidence,
+        }

@@ -1,0 +1,170 @@
+"""Which outcomes a scenario may have: its operations in every order, on fresh containers.
+
+The type itself is the specification: it is run by one thread, call by call, in every order that
+keeps each thread's own. A call that is promised key by key runs as its steps, with those of other
+threads between them. When the type gives different outcomes for the same order, it is not
+deterministic, and nothing follows from an outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..profiles import Effect, Result
+from .freeze import SCALARS, Raised, freeze
+from .weave import Woven
+
+__all__ = ["Columns", "Outcomes", "State", "TooSlow", "admissible"]
+
+_MOST_ORDERS = 400
+_MOST_SECONDS = 0.25
+
+# What is looked at when all is at rest: (0 for a or 1 for b, how to freeze it).
+State = list[tuple[int, Callable[[Any], Any]]]
+
+
+@dataclass
+class Columns:
+    """Which results are part of an outcome, which are only looked at, and which need freezing."""
+
+    exact: list[tuple[int, int]] = field(default_factory=list)
+    loose: list[tuple[int, int]] = field(default_factory=list)
+    plain: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass
+class Outcomes:
+    """The admissible outcomes, each with an order that leads to it.
+
+    `exact` is false when the state at rest cannot be judged (some call promises too little, or the
+    type is not deterministic). `errors` are the exceptions that some order raised, per call.
+    `seconds` is how long the slowest call took, `whole` one order with all around it.
+    """
+
+    columns: Columns
+    exact: bool = True
+    orders: dict[Any, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
+    errors: dict[tuple[int, int], set[str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    whole: float = 0.0
+
+
+class TooSlow(Exception):
+    """Running every order would take too long."""
+
+
+def admissible(woven: Woven, state: State, beat: Callable[[], None]) -> Outcomes:
+    """Run every order; `state` freezes what is left at rest, column by column.
+
+    `beat` is called after each order; TooSlow is raised when they take too long together.
+    """
+    scenario = woven.scenario
+    columns = Columns()
+    for thread, calls in enumerate(scenario.threads):
+        for index, call in enumerate(calls):
+            (columns.exact if call.result is Result.EXACT else columns.loose).append(
+                (thread, index)
+            )
+    outcomes = Outcomes(columns, exact=scenario.judged)
+    first: list[tuple[Any, dict[tuple[int, int], Any]]] = []
+    kinds: dict[tuple[int, int], bool] = {}
+    orders = list(_orders(woven))
+    clock = _Clock()
+    until = time.monotonic() + _MOST_SECONDS
+    for number, order in enumerate(orders):
+        key, results = _run(woven, order, columns, state, kinds, clock)
+        beat()
+        if time.monotonic() > until:
+            raise TooSlow
+        outcomes.orders.setdefault(key, order)
+        if number < 4:
+            first.append((key, results))
+        for place, result in results.items():
+            if isinstance(result, Raised):
+                outcomes.errors.setdefault(place, set()).add(result.name)
+    outcomes.seconds = max(clock.least.values(), default=0) * 1e-9
+    outcomes.whole = clock.whole * 1e-9 / max(1, len(orders))
+    columns.plain = {place for place, plain in kinds.items() if plain}
+    for (key, _), order in zip(first, orders, strict=False):
+        if _run(woven, order, columns, state, {}, clock)[0] != key:
+            outcomes.exact = False
+    return outcomes
+
+
+def _orders(woven: Woven) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    """Every order of (thread, call, step); step -1 is the whole call."""
+    lists = []
+    for thread, calls in enumerate(woven.scenario.threads):
+        parts: list[tuple[int, int, int]] = []
+        for index, call in enumerate(calls):
+            if call.effect is Effect.STEPS and call.steps:
+                parts += [(thread, index, step) for step in range(len(call.steps))]
+            else:
+                parts.append((thread, index, -1))
+        lists.append(parts)
+    for number, order in enumerate(_merges(lists)):
+        if number >= _MOST_ORDERS:
+            woven.names["cut"] = True
+            return
+        yield order
+
+
+def _merges(
+    lists: list[list[tuple[int, int, int]]],
+) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    if not any(lists):
+        yield ()
+        return
+    for number, parts in enumerate(lists):
+        if parts:
+            rest = [*lists[:number], parts[1:], *lists[number + 1 :]]
+            for tail in _merges(rest):
+                yield (parts[0], *tail)
+
+
+def _run(
+    woven: Woven,
+    order: tuple[tuple[int, int, int], ...],
+    columns: Columns,
+    state: State,
+    kinds: dict[tuple[int, int], bool],
+    clock: _Clock,
+) -> tuple[Any, dict[tuple[int, int], Any]]:
+    began = time.perf_counter_ns()
+    (a,), (b,), (w,), (i,) = woven.build(1)
+    results: dict[tuple[int, int], Any] = {}
+    for thread, index, step in order:
+        call = woven.calls[thread][index] if step < 0 else woven.steps[thread][index][step]
+        started = time.perf_counter_ns()
+        results[thread, index] = call(a, b, w, i)
+        clock.took((thread, index, step), time.perf_counter_ns() - started)
+    frozen = []
+    for place in columns.exact:
+        value = results.get(place)
+        plain = type(value) in SCALARS or _constant(value, woven)
+        kinds[place] = kinds.get(place, True) and plain
+        frozen.append(value if plain else freeze(value))
+    at_rest = [column((a, b)[which]) for which, column in state]
+    clock.whole += time.perf_counter_ns() - began
+    return (*frozen, *at_rest), results
+
+
+class _Clock:
+    """How long calls take at least, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.least: dict[tuple[int, int, int], int] = {}
+        self.whole = 0
+
+    def took(self, part: tuple[int, int, int], nanoseconds: int) -> None:
+        self.least[part] = min(nanoseconds, self.least.get(part, nanoseconds))
+
+
+def _constant(value: Any, woven: Woven) -> bool:
+    """Keys and values are compared as they are."""
+    return any(value is each for each in woven.names["K"]) or any(
+        value is each for each in woven.names["V"]
+    )

@@ -1,0 +1,218 @@
+"""Runs one scenario many times, and cuts down one that showed something."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from .findings import Finding
+from .freeze import freeze
+from .journal import DOING, IDLE, Journal
+from .judge import Judge, rows
+from .outcomes import Outcomes, State, admissible
+from .pool import Pool
+from .scenario import Scenario
+from .subject import Subject
+from .weave import Woven, weave
+
+__all__ = ["Run", "Sampler"]
+
+_TURN = 12e-9  # seconds of one turn of an empty loop, about
+_MOST_TURNS = 600
+_STRIDE = 256
+_SHRINK_SECONDS = 0.6
+
+
+@dataclass
+class Run:
+    """What came of one scenario."""
+
+    scenario: Scenario
+    samples: int = 0
+    operations: int = 0
+    exact: bool = False
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: int = 0
+
+
+class Sampler:
+    """Samples scenarios of one subject with a pool of threads and a journal."""
+
+    def __init__(self, subject: Subject, journal: Journal, rng: Random, *, spinning: bool) -> None:
+        self._subject = subject
+        self._journal = journal
+        self._rng = rng
+        self._spinning = spinning
+        self._pool: Pool | None = None
+        self._pool_age = 0
+        self._leak: list[Any] = []  # what lost a reference must never be freed
+
+    def run(self, scenario: Scenario, seconds: float) -> Run:
+        """Sample for about so long; ends early with a finding."""
+        woven = weave(scenario, self._subject, spinning=self._spinning)
+        state = self._state(scenario)
+        run = Run(scenario)
+        self._journal.describe({"scenario": scenario.as_json(), "phase": "one thread"})
+        outcomes = admissible(woven, state, self._journal.beat)
+        self._journal.describe({"scenario": scenario.as_json(), "phase": "sampling"})
+        run.exact = outcomes.exact
+        before = [sys.getrefcount(key) for key in woven.names["K"]]
+        judges = self._sample(woven, outcomes, state, seconds)
+        counts: Counter[Any] = Counter()
+        for judge in judges:
+            run.samples += judge.samples
+            counts += judge.counts
+            run.findings += judge.findings
+        run.operations = run.samples * len(scenario.calls)
+        run.outcomes = len(counts)
+        run.findings = self._confirmed(run.findings, woven, outcomes, state)
+        for finding in run.findings:
+            finding.samples = run.samples
+            if finding.kind == "outcome":
+                finding.table = rows(counts, outcomes)
+        del judges, counts
+        if not run.findings:
+            self._keys(woven, before, run)
+        return run
+
+    def shrink(self, run: Run) -> Run:
+        """Drop calls as long as a finding of the same kind remains."""
+        wanted = run.findings[0].kind
+        smaller = True
+        while smaller:
+            smaller = False
+            for thread, calls in enumerate(run.scenario.threads):
+                for index in range(len(calls)):
+                    less = run.scenario.without(thread, index)
+                    if less is None:
+                        continue
+                    tried = self.run(less, _SHRINK_SECONDS)
+                    if any(finding.kind == wanted for finding in tried.findings):
+                        run, smaller = tried, True
+                        break
+                if smaller:
+                    break
+        return run
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.end()
+            self._pool = None
+
+    # -- sampling --------------------------------------------------------------------------------
+
+    def _state(self, scenario: Scenario) -> State:
+        columns: State = [(0, self._subject.freeze)]
+        if hasattr(self._subject.type, "__len__"):
+            columns.append((0, len))
+        if scenario.b:
+            columns.append((1, freeze))
+        return columns
+
+    def _sample(
+        self, woven: Woven, outcomes: Outcomes, state: State, seconds: float
+    ) -> list[Judge]:
+        threads = len(woven.threads)
+        pool = self._threads(threads)
+        count = self._stride(outcomes, threads, seconds)
+        share = count // threads
+        A: list[Any] = [None] * count
+        B, W, its = list(A), list(A), list(A)
+        results = [[[None] * count for _ in calls] for calls in woven.scenario.threads]
+        judges = [Judge(woven, outcomes, self._subject, state) for _ in range(threads)]
+        delays = self._delays(outcomes, woven)
+        until = time.perf_counter() + seconds
+        stop = [False]
+
+        def job(t: int) -> None:
+            judge, row, rows = judges[t], pool.row(t), pool.rows(t)
+            lo, hi = t * share, (t + 1) * share
+            loop, mine = woven.threads[t], results[t]
+            while True:
+                A[lo:hi], B[lo:hi], W[lo:hi], its[lo:hi] = parts = woven.build(share)
+                kept = (parts[0][:], parts[1][:])
+                del parts
+                row[0] = 0
+                pool.barrier(t)
+                loop(count, A, B, W, its, row, rows, delays[t], mine)
+                row[DOING] = IDLE
+                pool.barrier(t)
+                judge.batch(A, B, results, lo, hi)
+                if t == 0:
+                    self._journal.beat()
+                    stop[0] = time.perf_counter() > until
+                if judge.findings:
+                    self._leak.append(kept)
+                    self._leak.append(
+                        (W[lo:hi], its[lo:hi], [c[lo:hi] for r in results for c in r])
+                    )
+                    stop[0] = True
+                pool.barrier(t)
+                del kept
+                if stop[0]:
+                    break
+
+        pool.run(job, threads)
+        return judges
+
+    def _threads(self, count: int) -> Pool:
+        if self._pool is None or self._pool.count < count or self._pool_age > 200:
+            self.end()
+            self._pool = Pool(max(count, 2), self._journal, spinning=self._spinning)
+            self._pool_age = 0
+        self._pool_age += 1
+        return self._pool
+
+    def _stride(self, outcomes: Outcomes, threads: int, seconds: float) -> int:
+        """Fewer samples at once where each takes long."""
+        fitting = int(seconds / 4 / max(outcomes.whole, 1e-7))
+        return max(8, min(_STRIDE, fitting)) // (4 * threads) * (4 * threads) or 4 * threads
+
+    def _delays(self, outcomes: Outcomes, woven: Woven) -> list[list[range]]:
+        """For each thread, how long to wait before the sample: at times one, at times another."""
+        rng = self._rng
+        threads = len(woven.threads)
+        most = max(6, min(_MOST_TURNS, int(1.2 * outcomes.seconds / _TURN)))
+        delays = [[range(0)] * 64 for _ in range(threads)]
+        for sample in range(64):
+            if rng.random() < 0.75:
+                delays[rng.randrange(threads)][sample] = range(rng.randrange(most))
+        return delays
+
+    # -- afterwards ------------------------------------------------------------------------------
+
+    def _confirmed(
+        self, findings: list[Finding], woven: Woven, outcomes: Outcomes, state: State
+    ) -> list[Finding]:
+        """Without outcomes that the sequential runs only missed by chance."""
+        kept = []
+        for finding in findings:
+            bad = finding.evidence.pop("outcomes", None)
+            if bad is not None:
+                again = admissible(woven, state, self._journal.beat)
+                if not again.exact or any(key in again.orders for key in bad):
+                    continue
+                if set(again.orders) != set(outcomes.orders):
+                    continue
+            kept.append(finding)
+        return kept
+
+    def _keys(self, woven: Woven, before: list[int], run: Run) -> None:
+        """Keys must have the references again that they had, or more."""
+        after = [sys.getrefcount(key) for key in woven.names["K"]]
+        for number, (then, now) in enumerate(zip(before, after, strict=True)):
+            if now < then:
+                self._leak.append(woven)
+                run.findings.append(
+                    Finding(
+                        "references",
+                        f"key K{number} lost {then - now} references that are still in use",
+                        run.scenario,
+                        samples=run.samples,
+                    )
+                )
+                return

@@ -1,0 +1,196 @@
+"""The container type of a campaign: how to make it, fill it, freeze it, and whether it is sound.
+
+A subject has one of four *shapes*: mapping, set, sequence, or table (`set`/`get`/`steal`).
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import itertools
+import operator
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+from ..options import UsageError
+from ..profiles import Profile, profile_of
+from ..targets import Kind, Target
+from .freeze import freeze, state_of
+from .values import Fresh
+
+__all__ = ["Subject", "shape_of"]
+
+_SHAPES = {
+    Kind.DICT: "mapping",
+    Kind.FROZEN_DICT: "mapping",
+    Kind.SET: "set",
+    Kind.FROZEN_SET: "set",
+    Kind.TABLE: "table",
+    Kind.SEQUENCE: "sequence",
+}
+_MISSING = object()
+
+
+class Subject:
+    """One container type under test, with everything the sampler needs to know of it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.name = target.name
+        self.type = target.type
+        self.shape = _SHAPES[target.kind]
+        self.profile: Profile = profile_of(target.type, target.methods)
+        self.freeze = state_of(self.shape, ordered=self.profile.ordered)
+        self.frozen = target.kind in (Kind.FROZEN_DICT, Kind.FROZEN_SET)
+        self.counts = issubclass(target.type, collections.Counter)
+        self.makers = self._makers()
+
+    def contents(self, keys: list[Any], values: list[Any]) -> Any:
+        """What a maker is given: a dict for mappings and tables, else a list of keys."""
+        if self.shape in ("mapping", "table"):
+            return dict(zip(keys, values, strict=False))
+        return list(keys)
+
+    def namespace(self) -> dict[str, Any]:
+        """The names that makers and templates may use."""
+        return {
+            "T": self.type,
+            "make": self._fill,
+            "aged": self._aged,
+            "instance_dict": _instance_dict,
+            "Fresh": Fresh,
+            "MISSING": getattr(self.target.package, "MISSING", _MISSING),
+            "copy": copy,
+            "pickle": pickle,
+            "length_hint": operator.length_hint,
+            "islice": itertools.islice,
+            "deque": collections.deque,
+            "Counter": collections.Counter,
+            "OrderedDict": collections.OrderedDict,
+            "defaultdict": collections.defaultdict,
+        }
+
+    # -- making ----------------------------------------------------------------------------------
+
+    def _makers(self) -> tuple[str, ...]:
+        """Expressions that make an instance from `{contents}` and really hold it afterwards."""
+        candidates = self.profile.makers or ("T({contents})", "make({contents})")
+        names = self.namespace()
+        texts = [f"key {number}" for number in range(4)]
+        wanted = self.contents(texts, [1, 2, 3, 4])
+        found = []
+        for maker in candidates:
+            try:
+                made = eval(maker.format(contents="contents"), {**names, "contents": wanted})
+                if self._holds(made, texts) and not isinstance(made, type(None)):
+                    found.append(maker)
+            except Exception:
+                continue
+        if not found:
+            raise UsageError(f"target {self.name} could not be filled with {wanted!r}")
+        return tuple(found[:1] if not self.profile.makers else found)
+
+    def _holds(self, made: Any, keys: list[Any]) -> bool:
+        if self.shape == "table":
+            return all(made.get(key) is not None for key in keys)
+        if self.shape == "mapping":
+            return set(made) == set(keys) and list(made.values()) == [1, 2, 3, 4]
+        return set(made) == set(keys)
+
+    def _fill(self, contents: Any) -> Any:
+        if self.frozen:
+            return self.target.make(contents)
+        made = self.target.make()
+        if self.shape == "mapping":
+            for key, value in contents.items():
+                made[key] = value
+        elif self.shape == "table":
+            for key, value in contents.items():
+                made.set(key, value)
+        else:
+            add = made.add if self.shape == "set" else made.append
+            for key in contents:
+                add(key)
+        return made
+
+    def _aged(self, made: Any) -> Any:
+        """Leave the traces of removed keys in it."""
+        ghosts = [f"ghost {number}" for number in range(5)]
+        for ghost in ghosts:
+            if self.shape == "mapping":
+                made[ghost] = 0
+            else:
+                made.add(ghost)
+        for ghost in ghosts:
+            if self.shape == "mapping":
+                del made[ghost]
+            else:
+                made.discard(ghost)
+        return made
+
+    # -- judging at rest -------------------------------------------------------------------------
+
+    def unsound(self, made: Any, known: frozenset[Any]) -> str | None:
+        """What is wrong with a container at rest; `known` are all keys that could be in it."""
+        try:
+            return self._unsound(made, known)
+        except Exception as error:
+            return f"at rest, looking at every element raises {type(error).__name__}: {error}"
+
+    def _unsound(self, made: Any, known: frozenset[Any]) -> str | None:
+        if self.shape == "table":
+            return None
+        size = len(made)
+        keys = []
+        for key in made:
+            keys.append(key)
+            if len(keys) > size + 8:
+                return f"at rest, iteration goes beyond the {size} elements that len tells"
+        if len(keys) != size:
+            return f"at rest, len is {size} but iteration yields {len(keys)}"
+        if self.shape == "sequence":
+            return self._strangers(keys, known)
+        if len(set(keys)) != size:
+            return f"at rest, iteration yields an element twice: {_short(keys)}"
+        for key in keys:
+            if key not in made:
+                return f"at rest, iteration yields {key!r}, but it is not in the container"
+        if self.shape == "mapping":
+            pairs = list(made.items())
+            if len(pairs) != size or any(made[key] is not value for key, value in pairs):
+                return f"at rest, items() does not fit what [] gives: {_short(pairs)}"
+        return self._strangers(keys, known)
+
+    @staticmethod
+    def _strangers(keys: list[Any], known: frozenset[Any]) -> str | None:
+        for key in keys:
+            if key not in known:
+                return f"at rest, it holds {key!r}, which nobody put there"
+        return None
+
+
+def shape_of(value: Any) -> Callable[[Any], Any]:
+    """The freezing function for an operand of some other type."""
+    return freeze
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 200 else text[:197] + "..."
+
+
+def _instance_dict(contents: dict[Any, Any]) -> dict[Any, Any]:
+    """The dict of an instance: a split table while its keys are strings."""
+    record = _Record()
+    found = record.__dict__
+    for key, value in contents.items():
+        if type(key) is str:
+            setattr(record, key, value)
+        else:
+            found[key] = value
+    return found
+
+
+class _Record:
+    """Has nothing but a `__dict__`."""

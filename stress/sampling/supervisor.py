@@ -1,0 +1,350 @@
+"""The parent of the sampling child: starts it, listens, and turns its death into a finding.
+
+When the child dies or hangs, the journal says which operation each thread was in, faulthandler's file
+where the threads were, and a new child goes on behind the deadly scenario without the pair of
+operations that met in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .journal import Journal
+
+__all__ = ["Sampling", "sample"]
+
+_HANG_SECONDS = 10.0  # without any progress
+_HANG_CPU_SECONDS = 4.0  # of the child's own processor time without any progress
+_START_SECONDS = 10.0
+_MOST_HANGS = 8  # each costs seconds
+_MOST_BARREN = 20  # deaths in a row without a single sample
+_TICK = 0.1
+_MOST_DEATHS_OF_ONE = 4
+_STACK_LINES = 120
+
+
+@dataclass
+class Sampling:
+    """All that sampling of one target came to."""
+
+    target: str
+    seconds: float = 0.0
+    totals: Counter[str] = field(default_factory=Counter)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    repeated: int = 0  # further findings with the same operations
+    met: Counter[tuple[str, str]] = field(default_factory=Counter)
+    types: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    operations: list[str] = field(default_factory=list)
+    pairs: int = 0
+    profile: dict[str, Any] = field(default_factory=dict)
+    children: int = 0
+    gil: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "seconds": round(self.seconds, 3),
+            **{
+                name: self.totals[name] for name in ("scenarios", "samples", "operations", "judged")
+            },
+            "children": self.children,
+            "findings": self.findings,
+            "repeated": self.repeated,
+            "coverage": {
+                "operations": self.operations,
+                "pairs": [[x, y, count] for (x, y), count in sorted(self.met.items())],
+                "pairs_in_all": self.pairs,
+                "operand_types": [[x, y, count] for (x, y), count in sorted(self.types.items())],
+            },
+            "faults": dict(self.faults),
+            "promised": self.profile,
+        }
+
+
+def sample(
+    target: str,
+    seed: int,
+    seconds: float,
+    *,
+    operations: int | None = None,
+    stall_seconds: float = _HANG_SECONDS,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Sampling:
+    """Sample `target` (`module:Class`, or the name of one of our tables) for so long."""
+    return _Supervisor(target, seed, seconds, operations, stall_seconds, progress).run()
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        target: str,
+        seed: int,
+        seconds: float,
+        operations: int | None,
+        stall_seconds: float,
+        progress: Callable[[float], None],
+    ) -> None:
+        self._target = target
+        self._seed = seed
+        self._budget = seconds
+        self._operations = operations
+        self._stall_seconds = min(stall_seconds, _HANG_SECONDS)
+        self._progress = progress
+        self._next = 0
+        self._banned: set[tuple[str, str]] = set()
+        self._deaths: Counter[str] = Counter()
+        self._hangs = self._barren = 0
+        self._keys: set[Any] = set()
+        self.result = Sampling(target)
+
+    def run(self) -> Sampling:
+        start = time.monotonic()
+        while True:
+            left = self._budget - (time.monotonic() - start)
+            done = self.result.totals["operations"]
+            if left <= 0.05 or (self._operations is not None and done >= self._operations):
+                break
+            with tempfile.TemporaryDirectory(prefix="ct-stress-") as folder:
+                ended = self._child(folder, left, start)
+            if ended:
+                break
+        self.result.seconds = time.monotonic() - start
+        return self.result
+
+    # -- one child -------------------------------------------------------------------------------
+
+    def _child(self, folder: str, seconds: float, start: float) -> bool:
+        """Run one child; whether there is nothing more to do."""
+        journal = Journal()
+        samples = self.result.totals["samples"]
+        stacks = os.path.join(folder, "stacks")
+        try:
+            child = self._start(journal, stacks, seconds, folder)
+            listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+            self._ended = False
+            listener.start()
+            hung = self._watch(child, journal, start)
+            if hung:
+                self._dump(child)
+            child.kill()
+            status = child.wait() if hung else self._status(child)
+            listener.join(10)
+            if child.stdout is not None:
+                child.stdout.close()
+            if self._ended and not hung:
+                return True
+            self._death(status, hung, journal, stacks, folder)
+        finally:
+            journal.remove()
+        self._next += 1
+        self._hangs += hung
+        barren = self.result.totals["samples"] == samples
+        self._barren = self._barren + 1 if barren else 0
+        never = not self.result.operations  # it does not even get as far as to begin
+        return never or self._hangs >= _MOST_HANGS or self._barren >= _MOST_BARREN
+
+    def _start(
+        self, journal: Journal, stacks: str, seconds: float, folder: str
+    ) -> subprocess.Popen[str]:
+        orders = {
+            "target": self._target,
+            "seed": self._seed,
+            "seconds": seconds,
+            "operations": None
+            if self._operations is None
+            else self._operations - self.result.totals["operations"],
+            "first": self._next,
+            "journal": journal.path,
+            "stacks": stacks,
+            "banned": sorted(self._banned),
+            "avoid": [name for name, count in self._deaths.items() if count >= _MOST_DEATHS_OF_ONE],
+            "met": [[x, y, count] for (x, y), count in self.result.met.items()],
+        }
+        self.result.children += 1
+        paths = [path or os.getcwd() for path in sys.path]
+        package = __name__.rpartition(".")[0]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        with open(os.path.join(folder, "errors"), "w", encoding="utf-8") as errors:
+            child = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-m", f"{package}.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+            )
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            json.dump(orders, child.stdin)
+            child.stdin.close()
+        return child
+
+    def _listen(self, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None
+        for line in child.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue  # cut off by the child's end
+            self._hear(said)
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        result, what = self.result, said["what"]
+        if what == "ready":
+            result.operations, result.pairs = said["operations"], said["pairs"]
+            result.profile = said["profile"]
+        elif what == "progress":
+            self._next = max(self._next, said["next"])
+            result.totals.update(said["totals"])
+            result.faults.update(said["faults"])
+            result.gil |= said["gil"]
+            for x, y, count in said["met"]:
+                result.met[x, y] += count
+            for x, y, count in said["types"]:
+                result.types[x, y] += count
+        elif what == "finding":
+            self._next = max(self._next, said["number"] + 1)
+            self._add(said["finding"])
+        elif what == "broken":
+            self._ended = True
+            raise_later = {"kind": "harness", "message": said["details"], "operations": []}
+            result.findings.append(raise_later)
+        else:
+            self._ended = True
+
+    def _watch(self, child: subprocess.Popen[str], journal: Journal, start: float) -> bool:
+        """Until the child ends; true when it hangs."""
+        seen, since, used = -1, time.monotonic(), _cpu(child.pid)
+        while child.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_TICK)
+            self._progress(min(1.0, (time.monotonic() - start) / self._budget))
+            if journal.progress != seen:
+                seen, since, used = journal.progress, time.monotonic(), _cpu(child.pid)
+                continue
+            waited = time.monotonic() - since
+            if seen <= 0:  # the interpreter and the target's modules still start
+                waited -= _START_SECONDS
+            if waited > self._stall_seconds or (
+                waited > 2 and _cpu(child.pid) - used > _HANG_CPU_SECONDS
+            ):
+                return True
+        return False
+
+    @staticmethod
+    def _status(child: subprocess.Popen[str]) -> int:
+        return child.wait()
+
+    @staticmethod
+    def _dump(child: subprocess.Popen[str]) -> None:
+        """Ask a hanging child for its stacks."""
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGUSR1)
+            time.sleep(0.3)
+
+    # -- evidence --------------------------------------------------------------------------------
+
+    def _death(self, status: int, hung: bool, journal: Journal, stacks: str, folder: str) -> None:
+        described = journal.description() or {}
+        scenario = described.get("scenario") or {}
+        threads = scenario.get("threads", [])
+        names = scenario.get("names", [])
+        flying, flying_names, progress, flying_threads = [], [], [], set()
+        for thread, sample_number, call in journal.in_flight():
+            if thread < len(threads) and call < len(threads[thread]):
+                flying.append(f"thread {thread}: {threads[thread][call]}")
+                flying_names.append(names[thread][call])
+                flying_threads.add(thread)
+                progress.append(f"thread {thread} was in call {call} of sample {sample_number}")
+        everything = [f"thread {t}: {text}" for t, calls in enumerate(threads) for text in calls]
+        kind, message = _cause(status, hung)
+        others = {n for t, each in enumerate(names) if t not in flying_threads for n in each}
+        pair = set(flying_names) | (others if len(flying_threads) < 2 else set())
+        finding = {
+            "kind": kind,
+            "message": f"{message} ({described.get('phase', 'starting')})",
+            "seen": 1,
+            "samples": 0,
+            "operations": flying if len(flying) > 1 else everything,
+            "names": sorted(pair),
+            "scenario": scenario or None,
+            "table": [],
+            "evidence": {
+                "in flight": flying,
+                "journal": progress,
+                "history": everything,
+                "stacks": _lines(stacks),
+                "standard error": _lines(os.path.join(folder, "errors")),
+                "status": status,
+                "phase": described.get("phase", ""),
+            },
+        }
+        self._add(finding)
+        for one in set(flying_names):
+            self._deaths[one] += 2 if hung else 1
+        for x in pair:
+            for y in pair:
+                if x <= y and (len(pair) == 1 or x != y):
+                    self._banned.add((x, y))
+        if scenario:
+            self._next = max(self._next, int(scenario["number"]))
+
+    def _add(self, finding: dict[str, Any]) -> None:
+        key = (finding["kind"], tuple(finding.get("names", ())))
+        names = finding.get("names", ())
+        for x in names:
+            for y in names:
+                if x <= y and (len(names) == 1 or x != y):
+                    self._banned.add((x, y))
+        if key in self._keys:
+            self.result.repeated += 1
+            return
+        self._keys.add(key)
+        self.result.findings.append(finding)
+
+
+def _cause(status: int, hung: bool) -> tuple[str, str]:
+    if hung:
+        return "hang", "the process made no progress any more and was ended"
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        if -status == signal.SIGKILL:
+            return (
+                "memory",
+                "the process was killed by SIGKILL, as the system does when memory is out",
+            )
+        return ("abort" if -status == signal.SIGABRT else "crash"), f"the process died by {name}"
+    return "exit", f"the process ended on its own with status {status}"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read().splitlines()[:_STACK_LINES]
+    except OSError:
+        return []
+
+
+def _cpu(pid: int) -> float:
+    """Processor seconds of a process so far; 0 where that cannot be asked."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0

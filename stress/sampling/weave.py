@@ -1,0 +1,142 @@
+"""Makes code of a scenario: straight-line functions without a call too many.
+
+A thread's function walks along the containers of a batch. At each it says in the journal that it
+has arrived, waits for the others, lets a few turns of an empty loop pass (different for each sample),
+and does its operations; before each it writes into the journal which one it is. Everything is a
+local variable, and errors cost nothing until they happen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .freeze import caught
+from .pool import patience
+from .scenario import Call, Scenario
+from .subject import Subject
+
+__all__ = ["Woven", "weave"]
+
+_SPINS = 300  # turns of waiting before the processor is offered to others
+
+
+class Woven:
+    """The functions of one scenario.
+
+    `build(count)` makes that many sets of shared objects as lists; `threads[t]` is the loop of a
+    thread; `calls[t][c]` runs one call on (a, b, w, i), `steps[t][c]` its parts.
+    """
+
+    def __init__(self, scenario: Scenario, names: dict[str, Any]) -> None:
+        self.scenario = scenario
+        self.names = names
+        self.build = names["build"]
+        self.threads = [names[f"thread_{t}"] for t in range(len(scenario.threads))]
+        self.calls = [
+            [names[f"call_{t}_{c}"] for c in range(len(calls))]
+            for t, calls in enumerate(scenario.threads)
+        ]
+        self.steps = [
+            [
+                [names[f"step_{t}_{c}_{s}"] for s in range(len(call.steps))]
+                for c, call in enumerate(calls)
+            ]
+            for t, calls in enumerate(scenario.threads)
+        ]
+
+
+def weave(scenario: Scenario, subject: Subject, *, spinning: bool) -> Woven:
+    """Compile a scenario; raises what its operands raise when they are made."""
+    names = {**subject.namespace(), **scenario.values.namespace(), "caught": caught}
+    names["patience"] = patience
+    names["contents"] = subject.contents
+    for name, source in (*scenario.contents, *scenario.operands):
+        names[name] = eval(source, names)
+    lines = _build(scenario)
+    for number, calls in enumerate(scenario.threads):
+        lines += _thread(number, calls, scenario, spinning)
+        for index, call in enumerate(calls):
+            lines += _single(f"call_{number}_{index}", call.source)
+            for step, source in enumerate(call.steps):
+                lines += _single(f"step_{number}_{index}_{step}", source)
+    exec("\n".join(lines), names)
+    return Woven(scenario, names)
+
+
+def _build(scenario: Scenario) -> list[str]:
+    """Each kind of shared object is made in a loop of its own; those before it may be part of it."""
+    lines = ["def build(count):"]
+    for name, source in zip("abwi", _sources(scenario), strict=True):
+        many = name.upper()
+        if not source:
+            lines.append(f"    {many} = [None] * count")
+        elif name in "ab":
+            lines.append(f"    {many} = [{source} for _ in range(count)]")
+        else:
+            lines.append(f"    {many} = [{source} for a in A]")
+    return [*lines, "    return A, B, W, I"]
+
+
+def _sources(scenario: Scenario) -> tuple[str, str, str, str]:
+    return scenario.a, scenario.b, scenario.view, scenario.iterator
+
+
+def _thread(number: int, calls: tuple[Call, ...], scenario: Scenario, spinning: bool) -> list[str]:
+    others = [t for t in range(len(scenario.threads)) if t != number]
+    used = _used(calls)
+    results = ", ".join(f"R{c}" for c in range(len(calls)))
+    waits = ", ".join(f"T{t}" for t in others)
+    lines = [
+        f"def thread_{number}(count, A, B, W, I, J, rows, D, R):",
+        f"    {waits}, = rows",
+        f"    {results}, = R",
+        "    for n in range(count):",
+        *(f"        {name} = {name.upper()}[n]" for name in used),
+        "        J[0] = n + 1",
+    ]
+    if spinning:
+        condition = " or ".join(f"T{t}[0] <= n" for t in others)
+        lines += [
+            "        spins = 0",
+            f"        while {condition}:",
+            "            spins += 1",
+            f"            if spins > {_SPINS}: patience(spins)",
+            "        for _ in D[n & 63]: pass",
+        ]
+    for index, call in enumerate(calls):
+        lines += [
+            f"        J[1] = {index + 1}",
+            "        try:",
+            *("            " + line for line in _statements(call.source)),
+            f"            R{index}[n] = r",
+            "        except BaseException as error:",
+            f"            R{index}[n] = caught(error)",
+        ]
+    lines += ["        J[1] = 0", f"    {' = '.join(used)} = r = None"]
+    return lines
+
+
+def _used(calls: tuple[Call, ...]) -> list[str]:
+    """Which shared objects the calls speak of; at least one, so that code can end uniformly."""
+    import re
+
+    text = " ".join(call.source for call in calls)
+    found = [name for name in "abwi" if re.search(rf"\b{name}\b", text)]
+    return found or ["a"]
+
+
+def _statements(source: str) -> list[str]:
+    if source.startswith("!"):
+        return source[1:].split("; ")
+    return [f"r = {source}"]
+
+
+def _single(name: str, source: str) -> list[str]:
+    return [
+        f"def {name}(a, b, w, i):",
+        "    try:",
+        *("        " + line for line in _statements(source)),
+        "        return r",
+        "    except BaseException as error:",
+        "        return caught(error)",
+    ]
