@@ -112,8 +112,10 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _campaign(targets: list[Target], options: Options, report: Silent) -> CampaignResult:
     guard = LastResort(report, 2 * options.stall_seconds)
+    # What runs in children is watched there; this process only waits for them.
+    observer = report if options.isolate else guard
     try:
-        return run_campaign(targets, options, guard)
+        return run_campaign(targets, options, observer)
     except BaseException:
         report.abort()
         raise

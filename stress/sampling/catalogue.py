@@ -94,7 +94,7 @@ def catalogue_of(subject: Subject, beat: Callable[[], None] = lambda: None) -> C
             if op is not None:
                 found.ops.append(op)
                 found.view_ops.append(Op(op.name, template, False, op.operands, on="w"))
-    found.iterators = [text for text in ITERATOR_MAKERS if trial.runs(text)]
+    found.iterators = [text for text in ITERATOR_MAKERS if trial.shares(text)]
     if found.iterators:
         for name, template in ITERATORS:
             if trial.runs(template.replace("{i}", found.iterators[0])):
@@ -151,6 +151,22 @@ class _Trial:
 
     def runs(self, template: str) -> bool:
         return self._run(template, {})[0]
+
+    def shares(self, maker: str) -> bool:
+        """Whether threads may share the iterators that this makes.
+
+        What the type itself promises is judged. An iterator of the interpreter that a container of
+        somebody else hands out is not that container's: generators, above all, cannot be shared.
+        """
+        subject = self._subject
+        names = subject.namespace()
+        a = self._make(names, self._keys[:4], self._values[:4])
+        try:
+            kind = type(eval(maker.format(a="a"), {**names, "a": a}))
+        except Exception:
+            return False
+        own = subject.type.__module__ in ("builtins", "collections")
+        return own or kind.__module__ not in ("builtins", "itertools")
 
     def examine(self, name: str, template: str) -> Op | None:
         """The operation, or None when the type does not answer to it."""

@@ -232,6 +232,8 @@ class Generator:
         if len(keys) > _MOST_STEPS or len(pairs) > _MOST_STEPS:
             return ()
         mapping = kind in _MAPPINGS or "m" in op.fields
+        if kind == "Counter" and "o" in op.fields:
+            pairs = [(key, "1") for key in keys]
         if self._subject.counts:
             if mapping:
                 return ()  # a loop in Python

@@ -72,6 +72,8 @@ def admissible(woven: Woven, state: State, beat: Callable[[], None]) -> Outcomes
     first: list[tuple[Any, dict[tuple[int, int], Any]]] = []
     kinds: dict[tuple[int, int], bool] = {}
     orders = list(_orders(woven))
+    if any(call.steps for call in scenario.calls):
+        orders += _orders(woven, whole=True)  # nobody has to let others in between
     clock = _Clock()
     until = time.monotonic() + _MOST_SECONDS
     for number, order in enumerate(orders):
@@ -94,13 +96,13 @@ def admissible(woven: Woven, state: State, beat: Callable[[], None]) -> Outcomes
     return outcomes
 
 
-def _orders(woven: Woven) -> Iterator[tuple[tuple[int, int, int], ...]]:
+def _orders(woven: Woven, *, whole: bool = False) -> Iterator[tuple[tuple[int, int, int], ...]]:
     """Every order of (thread, call, step); step -1 is the whole call."""
     lists = []
     for thread, calls in enumerate(woven.scenario.threads):
         parts: list[tuple[int, int, int]] = []
         for index, call in enumerate(calls):
-            if call.effect is Effect.STEPS and call.steps:
+            if call.effect is Effect.STEPS and call.steps and not whole:
                 parts += [(thread, index, step) for step in range(len(call.steps))]
             else:
                 parts.append((thread, index, -1))
