@@ -104,13 +104,16 @@ class Profile:
     makers: tuple[str, ...] = ()
 
     def promise(self, name: str, *, writes: bool) -> Promise:
-        """What the operation promises; `writes`: it was seen to change a container."""
+        """What the operation promises; `writes`: it was seen to change a container.
+
+        An effect that is declared unknown stays so: it may change what trials do not show.
+        """
         found = self.promises.get(name)
         if found is None:
             return self.otherwise[0 if writes else 1]
         if found.effect is Effect.NONE and writes:
             return Promise(Effect.UNKNOWN, found.result, found.source)
-        if found.effect is not Effect.NONE and not writes:
+        if found.effect in (Effect.ATOMIC, Effect.STEPS) and not writes:
             return Promise(Effect.NONE, found.result, found.source)
         return found
 

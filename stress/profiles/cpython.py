@@ -40,7 +40,7 @@ _DEQUE_DOC = "C: thread-safe appends and pops"
 _ITERATION = "D: iteration is never atomic"
 
 _C_CALLS = (Promise(*ATOMIC, _HOWTO), Promise(*LOOSE_READ, "not documented"))
-_PYTHON_CODE = table("__init__ __setstate__ __reduce__ __deepcopy__", UNKNOWN, "not documented")
+_PYTHON_CODE = table("__init__ __setstate__", UNKNOWN, "not documented")
 _NEVER_ATOMIC = table(
     "__iter__ __reversed__ list() set() frozenset() dict() type() deque() Counter() OrderedDict() "
     "update() dict.fromkeys() fromkeys",
@@ -99,7 +99,12 @@ _ORDERED_DICT = merged(
 _DEFAULT_DICT = merged(
     _DICT,
     table("__missing__ __getitem__", ATOMIC, _HOWTO),
-    table("copy __copy__ __or__ __ror__", LOOSE_READ, "not documented"),
+    # Whoever reads it with [] inserts what is missing.
+    table(
+        "copy __copy__ __or__ __ror__ OrderedDict() Counter() type() update()",
+        UNKNOWN,
+        "not documented",
+    ),
 )
 _DEQUE = merged(
     _PYTHON_CODE,

@@ -20,6 +20,7 @@ from .weave import Woven
 __all__ = ["Columns", "Outcomes", "State", "TooSlow", "admissible"]
 
 _MOST_ORDERS = 400
+_REPEATED = 4  # orders that are run again, to see whether the type is deterministic
 _MOST_SECONDS = 0.25
 
 # What is looked at when all is at rest: (0 for a or 1 for b, how to freeze it).
@@ -69,29 +70,29 @@ def admissible(woven: Woven, state: State, beat: Callable[[], None]) -> Outcomes
                 (thread, index)
             )
     outcomes = Outcomes(columns, exact=scenario.judged)
-    first: list[tuple[Any, dict[tuple[int, int], Any]]] = []
-    kinds: dict[tuple[int, int], bool] = {}
     orders = list(_orders(woven))
     if any(call.steps for call in scenario.calls):
         orders += _orders(woven, whole=True)  # nobody has to let others in between
     clock = _Clock()
     until = time.monotonic() + _MOST_SECONDS
-    for number, order in enumerate(orders):
-        key, results = _run(woven, order, columns, state, kinds, clock)
+    ran = []
+    for order in orders:
+        ran.append(_run(woven, order, columns, state, clock))
         beat()
         if time.monotonic() > until:
             raise TooSlow
-        outcomes.orders.setdefault(key, order)
-        if number < 4:
-            first.append((key, results))
-        for place, result in results.items():
+        for place, result in ran[-1].results.items():
             if isinstance(result, Raised):
                 outcomes.errors.setdefault(place, set()).add(result.name)
+    columns.plain = {
+        place for place in columns.exact if all(_plain(one.results[place], woven) for one in ran)
+    }
+    for order, one in zip(orders, ran, strict=True):
+        outcomes.orders.setdefault(one.key(columns), order)
     outcomes.seconds = max(clock.least.values(), default=0) * 1e-9
     outcomes.whole = clock.whole * 1e-9 / max(1, len(orders))
-    columns.plain = {place for place, plain in kinds.items() if plain}
-    for (key, _), order in zip(first, orders, strict=False):
-        if _run(woven, order, columns, state, {}, clock)[0] != key:
+    for one, order in zip(ran[:_REPEATED], orders, strict=False):
+        if _run(woven, order, columns, state, clock).key(columns) != one.key(columns):
             outcomes.exact = False
     return outcomes
 
@@ -132,9 +133,8 @@ def _run(
     order: tuple[tuple[int, int, int], ...],
     columns: Columns,
     state: State,
-    kinds: dict[tuple[int, int], bool],
     clock: _Clock,
-) -> tuple[Any, dict[tuple[int, int], Any]]:
+) -> _Ran:
     began = time.perf_counter_ns()
     (a,), (b,), (w,), (i,) = woven.build(1)
     results: dict[tuple[int, int], Any] = {}
@@ -143,15 +143,27 @@ def _run(
         started = time.perf_counter_ns()
         results[thread, index] = call(a, b, w, i)
         clock.took((thread, index, step), time.perf_counter_ns() - started)
-    frozen = []
-    for place in columns.exact:
-        value = results.get(place)
-        plain = type(value) in SCALARS or _constant(value, woven)
-        kinds[place] = kinds.get(place, True) and plain
-        frozen.append(value if plain else freeze(value))
+    frozen = {place: freeze(results[place]) for place in columns.exact}
     at_rest = [column((a, b)[which]) for which, column in state]
     clock.whole += time.perf_counter_ns() - began
-    return (*frozen, *at_rest), results
+    return _Ran(results, frozen, at_rest)
+
+
+@dataclass
+class _Ran:
+    """One order: what calls returned, the same frozen, and what was left."""
+
+    results: dict[tuple[int, int], Any]
+    frozen: dict[tuple[int, int], Any]
+    at_rest: list[Any]
+
+    def key(self, columns: Columns) -> tuple[Any, ...]:
+        """The outcome as one hashable value."""
+        values = [
+            self.results[place] if place in columns.plain else self.frozen[place]
+            for place in columns.exact
+        ]
+        return (*values, *self.at_rest)
 
 
 class _Clock:
@@ -165,8 +177,10 @@ class _Clock:
         self.least[part] = min(nanoseconds, self.least.get(part, nanoseconds))
 
 
-def _constant(value: Any, woven: Woven) -> bool:
-    """Keys and values are compared as they are."""
+def _plain(value: Any, woven: Woven) -> bool:
+    """Whether a result is compared as it is: keys and values are, what is made of them is not."""
+    if type(value) in SCALARS or type(value) is Raised:
+        return True
     return any(value is each for each in woven.names["K"]) or any(
         value is each for each in woven.names["V"]
     )
