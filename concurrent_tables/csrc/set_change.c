@@ -13,6 +13,7 @@ typedef struct {
     int kind;
     const ct_set_operands *theirs;
     int whole;
+    int swept;        /* the block was replaced by one without dead slots */
     PyObject *cloned; /* FrozenSet for the CLONED event, once one was wanted */
     ct_set_memo memo;
     ct_set_plan plan;
@@ -282,6 +283,26 @@ fill_held(change *c, ct_set_keys *fill)
 
 /* -- deciding ----------------------------------------------------------------------------------- */
 
+/* Many searches for absent keys are to come: get dead slots out of their way, once.  Without memory they are
+ * slower, no more. */
+static void
+sweep_held(change *c)
+{
+    ct_set_keys *block = ct_load_relaxed(&c->s->block);
+    Py_ssize_t dead = ct_set_filled(block) - ct_set_count(block), more = 0;
+    int adds = c->kind != CT_PLAN_INTERSECT && c->kind != CT_PLAN_SUBTRACT;
+    if (!adds || c->swept || dead * 8 <= (Py_ssize_t)ct_set_mask(block)) {
+        return;
+    }
+    for (Py_ssize_t i = 0; i < c->theirs->count; i++) {
+        more += ct_set_count(c->theirs->blocks[i]);
+    }
+    if (more * 4 > dead) {
+        c->swept = 1;
+        ct_set_replace_held(c->s, &c->pending, ct_set_log2_for(ct_set_count(block) + more));
+    }
+}
+
 static int
 change_held(change *c)
 {
@@ -290,6 +311,8 @@ change_held(change *c)
     if (fill != NULL) {
         return fill_held(c, fill);
     }
+    sweep_held(c);
+    block = ct_load_relaxed(&c->s->block);
     int status = ct_plan_make(&c->plan, c->kind, block, c->theirs, &c->memo);
     if (status < 0) {
         return status;

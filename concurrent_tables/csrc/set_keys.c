@@ -331,21 +331,34 @@ ct_set_rebuilt(const ct_set_keys *block, int log2_size)
     return fresh;
 }
 
+/* An exact copy, slot by slot. */
+static ct_set_keys *
+duplicate(const ct_set_keys *block, int with_references)
+{
+    ct_set_keys *fresh = allocate(block->log2_size);
+    if (fresh == NULL) {
+        return NULL;
+    }
+    const ct_set_slot *from = block->slots, *end = from + ct_set_mask(block) + 1;
+    for (ct_set_slot *to = fresh->slots; from < end; from++, to++) {
+        uintptr_t word = ct_load_relaxed(&((ct_set_slot *)from)->key);
+        to->hash = from->hash;
+        ct_store_relaxed(&to->key, word);
+        if (with_references && word > CT_DEAD) {
+            Py_INCREF((PyObject *)word);
+        }
+    }
+    ct_store_relaxed(&fresh->fill, ct_set_filled(block));
+    ct_store_relaxed(&fresh->used, ct_set_count(block));
+    fresh->finger = block->finger;
+    fresh->owns = with_references ? CT_OWNS_ALL : CT_OWNS_NOTHING;
+    return fresh;
+}
+
 ct_set_keys *
 ct_set_clone(const ct_set_keys *block)
 {
-    if (block == ct_set_empty) {
-        return ct_set_rebuilt(block, CT_MIN_LOG2);
-    }
-    ct_set_keys *fresh = allocate(block->log2_size);
-    if (fresh != NULL) {
-        memcpy(fresh->slots, block->slots, sizeof(ct_set_slot) << block->log2_size);
-        ct_store_relaxed(&fresh->fill, ct_set_filled(block));
-        ct_store_relaxed(&fresh->used, ct_set_count(block));
-        fresh->finger = block->finger;
-        fresh->owns = CT_OWNS_NOTHING;
-    }
-    return fresh;
+    return block == ct_set_empty ? ct_set_rebuilt(block, CT_MIN_LOG2) : duplicate(block, 0);
 }
 
 void
@@ -372,11 +385,11 @@ ct_set_keys *
 ct_set_roomy_copy(const ct_set_keys *block, Py_ssize_t more)
 {
     Py_ssize_t used = ct_set_count(block);
-    if (ct_set_room(block) < more) {
+    if (block == ct_set_empty || ct_set_room(block) < more) {
         return owning(ct_set_rebuilt(block, ct_set_log2_for(used + more)));
     }
-    return owning(ct_set_crowded(block) ? ct_set_rebuilt(block, ct_set_log2_above((used + more) * 2))
-                                        : ct_set_clone(block));
+    return ct_set_crowded(block) ? owning(ct_set_rebuilt(block, ct_set_log2_above((used + more) * 2)))
+                                 : duplicate(block, 1);
 }
 
 ct_set_keys *

@@ -315,10 +315,8 @@ ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh)
     }
 }
 
-/* A block of 2^log2_size slots (or, if 0, the same slots) to which the references move; NULL without
- * memory. */
-static ct_set_keys *
-replace_held(ct_set_table *s, ct_pending *pending, int log2_size)
+ct_set_keys *
+ct_set_replace_held(ct_set_table *s, ct_pending *pending, int log2_size)
 {
     ct_set_keys *block = ct_load_relaxed(&s->block);
     ct_set_keys *fresh = log2_size ? ct_set_rebuilt(block, log2_size) : ct_set_clone(block);
@@ -333,11 +331,11 @@ ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more)
 {
     ct_set_keys *block = ct_load_relaxed(&s->block);
     if (CT_LIKELY(ct_set_room(block) >= more)) {
-        return CT_LIKELY(!ct_set_lent(block)) ? block : replace_held(s, pending, 0);
+        return CT_LIKELY(!ct_set_lent(block)) ? block : ct_set_replace_held(s, pending, 0);
     }
     int least = ct_set_log2_for(ct_set_count(block) + more);
     int usual = ct_set_log2_above(ct_set_roomier(block));
-    return replace_held(s, pending, more > 1 && least > usual ? least : usual);
+    return ct_set_replace_held(s, pending, more > 1 && least > usual ? least : usual);
 }
 
 static int

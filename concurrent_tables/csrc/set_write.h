@@ -42,6 +42,9 @@ void ct_set_begin_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 void ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 /* Put `fresh` in the place of the block. */
 void ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh);
+/* A copy of 2^log2_size slots without dead ones, or with the same slots if that is 0, in the place of the block;
+ * NULL without memory. */
+ct_set_keys *ct_set_replace_held(ct_set_table *s, ct_pending *pending, int log2_size);
 /* The block, now with `more` slots to use up and not lent: itself, or a copy in its place (with the same
  * slot numbers when `more` is 0); NULL without memory. */
 ct_set_keys *ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more);
