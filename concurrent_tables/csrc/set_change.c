@@ -148,7 +148,8 @@ apply_in_place_held(change *c, Py_ssize_t needed, Py_ssize_t bump)
     if (!same && c->plan.nremovals > 0) {
         return apply_block_held(c, bump); /* moving to another block renumbers the slots */
     }
-    block = ct_set_reserve_held(s, &c->pending, needed);
+    /* Another block has no dead slots to fill again. */
+    block = ct_set_reserve_held(s, &c->pending, same ? needed : c->plan.nadditions);
     if (block == NULL) {
         return CT_NO_MEMORY;
     }
