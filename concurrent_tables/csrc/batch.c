@@ -13,6 +13,7 @@ typedef struct {
     ct_place place;
     Py_ssize_t ix; /* under the section */
     PyObject *found; /* what was there; new reference */
+    ct_event event;  /* what the change was; kind 0: none; borrowed until the pending work is finished */
 } ct_item;
 
 typedef struct {
@@ -177,6 +178,7 @@ block_for(ct_table *t, ct_batch_plan *plan)
     ct_keys *old = ct_load_relaxed(&t->keys);
     int kind = old->kind;
     if (CT_UNLIKELY(ct_keys_sealed(old))) {
+        ct_self()->sealed = 1;
         return NULL;
     }
     for (Py_ssize_t i = 0; i < plan->count && kind == CT_UNICODE; i++) {
@@ -206,14 +208,14 @@ renumbered(const ct_keys *old, const ct_keys *fresh, Py_ssize_t ix, Py_hash_t ha
 
 /* One change in the unpublished block.  Everything it needs was reserved. */
 static void
-apply(ct_table *t, ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
+apply(ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
 {
     if (item->ix == CT_MISS) {
         if (item->value != NULL) {
             Py_INCREF(item->key);
             Py_INCREF(item->value);
             ct_keys_append(fresh, item->key, item->hash, item->value);
-            ct_event_held(t, pending, CT_KIND_ADDED, item->key, NULL, item->value);
+            item->event = (ct_event){CT_KIND_ADDED, item->key, NULL, item->value, 0};
         }
         return;
     }
@@ -222,13 +224,13 @@ apply(ct_table *t, ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_i
     if (item->value != NULL) {
         Py_INCREF(item->value);
         ct_store_relaxed(ct_value_slot(fresh, ix), (uintptr_t)item->value);
-        ct_event_held(t, pending, CT_KIND_MODIFIED, key, before, item->value);
+        item->event = (ct_event){CT_KIND_MODIFIED, key, before, item->value, 0};
     }
     else {
         item->found = Py_NewRef(before);
         ct_index_publish(fresh, ct_keys_slot_of(fresh, ix, item->hash), CT_DUMMY);
         ct_store_relaxed(ct_value_slot(fresh, ix), (uintptr_t)0);
-        ct_event_held(t, pending, CT_KIND_DELETED, key, before, NULL);
+        item->event = (ct_event){CT_KIND_DELETED, key, before, NULL, 0};
         ct_pending_drop(pending, key);
     }
     ct_pending_drop(pending, before);
@@ -257,14 +259,19 @@ reserve_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys 
     return CT_DONE;
 }
 
-/* Make the changes of the plan, for which everything was reserved. */
+/* Make the changes of the plan, for which everything was reserved.  `silent`: somebody else logs them. */
 static void
-commit_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys *fresh)
+commit_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys *fresh,
+                int silent)
 {
     ct_keys *old = ct_load_relaxed(&t->keys);
     ct_prepare_block_held(t, fresh);
     for (Py_ssize_t i = 0; i < plan->count; i++) {
-        apply(t, pending, old, fresh, &plan->items[i]);
+        ct_item *item = &plan->items[i];
+        apply(pending, old, fresh, item);
+        if (CT_UNLIKELY(t->log != NULL) && !silent && item->event.kind != 0) {
+            ct_event_log_held(t, pending, &item->event);
+        }
     }
     ct_publish_block_held(t, pending, fresh);
     ct_add_relaxed(&t->used, plan->adds - plan->removes);
@@ -297,7 +304,7 @@ run_plan(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys **kept)
             status = reserve_all_held(t, plan, pending, &fresh);
         }
         if (fresh != NULL && kept == NULL) {
-            commit_all_held(t, plan, pending, fresh);
+            commit_all_held(t, plan, pending, fresh, 0);
         }
         ct_unlock(&section);
         if (kept != NULL) {
@@ -331,6 +338,7 @@ struct ct_batch_part {
     ct_pending pending;
     ct_keys *old, *fresh; /* fresh: reserved, NULL when nothing changes; old: what it is to replace */
     Py_ssize_t adds, removes, changes; /* what was reserved for */
+    Py_ssize_t told; /* items whose events were asked for */
 };
 
 ct_batch_part *
@@ -393,10 +401,23 @@ ct_batch_part_commit(ct_batch_part *part)
     if (part->fresh != NULL) {
         ct_lock(part->t, &section);
         ct_forget_snapshot_held(part->t, &part->pending); /* one taken since the part was prepared */
-        commit_all_held(part->t, &part->plan, &part->pending, part->fresh);
+        commit_all_held(part->t, &part->plan, &part->pending, part->fresh, 1);
         part->fresh = NULL;
         ct_unlock(&section);
     }
+}
+
+Py_ssize_t
+ct_batch_part_changes(const ct_batch_part *part)
+{
+    return part->changes;
+}
+
+const ct_event *
+ct_batch_part_next_event(ct_batch_part *part)
+{
+    const ct_event *event = &part->plan.items[part->told++].event;
+    return event->kind == 0 ? NULL : event;
 }
 
 int

@@ -32,7 +32,10 @@ typedef struct ct_batch_part ct_batch_part;
 ct_batch_part *ct_batch_part_new(ct_table *t, PyObject *changes, int with_values); /* or NULL */
 int ct_batch_part_prepare(ct_batch_part *part);  /* 0 or -1 */
 int ct_batch_part_holds(ct_batch_part *part);    /* else prepare again: this thread changed the table */
-void ct_batch_part_commit(ct_batch_part *part);
+void ct_batch_part_commit(ct_batch_part *part);  /* logs no events: the caller does, in its own order */
+Py_ssize_t ct_batch_part_changes(const ct_batch_part *part); /* how many, once it is prepared */
+/* After the commit, for one key after the other in the order of `changes`: what happened, or NULL. */
+const ct_event *ct_batch_part_next_event(ct_batch_part *part);
 /* Of a dict with these keys among others: keep those that were removed, with their values.  0 or -1. */
 int ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted);
 void ct_batch_part_free(ct_batch_part *part);    /* finishes: finalizers and watchers run */

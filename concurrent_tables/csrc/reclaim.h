@@ -27,7 +27,8 @@ typedef struct ct_record {
     uint64_t writes;          /* commits by this thread: a lookup notices that its __eq__ wrote */
     struct ct_record *next;   /* under the registry lock; records are never freed, only reused */
     uint64_t visits;          /* reads of records that another thread owned (split.c) */
-    char pad[128 - 48];
+    int sealed;               /* a write met a sealed block (keys.h) since this was last asked */
+    char pad[128 - 56];
 } ct_record;
 
 typedef struct ct_reclaim_stats {

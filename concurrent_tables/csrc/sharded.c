@@ -333,9 +333,10 @@ endless(ct_sharded *s, const char *what)
     return -1;
 }
 
-/* The changes of each shard (NULL: none) as an array of dicts; `groups` counts them. */
+/* The changes of each shard (NULL: none) as an array of dicts; `groups` counts them, `order` (or NULL) gets the
+ * shard of one change after the other. */
 static PyObject **
-group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups)
+group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups, uint16_t *order)
 {
     PyObject **parts = PyMem_Calloc((size_t)s->count, sizeof(PyObject *)), *key, *value;
     Py_ssize_t at = 0;
@@ -354,24 +355,35 @@ group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups)
             groups_free(s, parts);
             return NULL;
         }
+        if (order != NULL) {
+            *order++ = (uint16_t)i;
+        }
     }
     return parts;
 }
 
+/* A batch over several shards: `parts` has one for each, or NULL; `order` is as group() makes it. */
+typedef struct {
+    ct_batch_part **parts;
+    uint16_t *order;
+    PyObject *changes;
+    ct_pending events; /* those of all parts, in the order of the changes */
+} ct_sharded_plan;
+
 /* Gates held, so only comparisons of this thread change the shards: run them all, reserve the memory, and
  * see that no comparison of a later part spoilt an earlier one.  0 or -1. */
 static int
-prepare_parts(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count)
+prepare_parts(ct_sharded *s, ct_sharded_plan *plan)
 {
     for (int tries = 0; tries <= CT_MAX_OWN_RESTARTS; tries++) {
         int good = 1;
-        for (Py_ssize_t i = 0; i < count; i++) {
-            if (ct_batch_part_prepare(parts[i]) < 0) {
+        for (Py_ssize_t i = 0; i < s->count; i++) {
+            if (plan->parts[i] != NULL && ct_batch_part_prepare(plan->parts[i]) < 0) {
                 return -1;
             }
         }
-        for (Py_ssize_t i = 0; good && i < count; i++) {
-            good = ct_batch_part_holds(parts[i]);
+        for (Py_ssize_t i = 0; good && i < s->count; i++) {
+            good = plan->parts[i] == NULL || ct_batch_part_holds(plan->parts[i]);
         }
         if (good) {
             return 0;
@@ -380,21 +392,63 @@ prepare_parts(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count)
     return endless(s, "a batch");
 }
 
+/* All shards have one log; that of the first is as good as any.  0 or -1. */
 static int
-commit_over_shards(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count, PyObject *changes)
+reserve_events(ct_sharded *s, ct_sharded_plan *plan)
 {
-    PyObject *frozen = ct_frozen_from(s->st, s->st->frozen_dict_type, changes, NULL);
+    ct_section section;
+    Py_ssize_t changes = 0;
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        changes += plan->parts[i] == NULL ? 0 : ct_batch_part_changes(plan->parts[i]);
+    }
+    ct_lock(s->shards[0], &section);
+    int status = ct_event_reserve_many_held(s->shards[0], &plan->events, changes);
+    plan->events.shared = ct_is_shared(s->shards[0]);
+    ct_unlock(&section);
+    if (status < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+/* Gates held, everything reserved. */
+static void
+commit_parts(ct_sharded *s, ct_sharded_plan *plan)
+{
+    ct_section section;
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        if (plan->parts[i] != NULL) {
+            ct_batch_part_commit(plan->parts[i]);
+        }
+    }
+    if (s->shards[0]->log == NULL) { /* no watcher comes or goes */
+        return;
+    }
+    ct_lock(s->shards[0], &section);
+    for (Py_ssize_t i = 0; i < PyDict_GET_SIZE(plan->changes); i++) {
+        const ct_event *event = ct_batch_part_next_event(plan->parts[plan->order[i]]);
+        if (event != NULL) {
+            ct_event_log_held(s->shards[0], &plan->events, event);
+        }
+    }
+    ct_unlock(&section);
+}
+
+static int
+run_over_shards(ct_sharded *s, ct_sharded_plan *plan)
+{
+    PyObject *frozen = ct_frozen_from(s->st, s->st->frozen_dict_type, plan->changes, NULL);
     PyObject *overlay = overlay_new(s, frozen, Py_False);
     if (overlay == NULL || ct_sharded_hold(s) < 0) {
         Py_XDECREF(overlay);
         return -1;
     }
-    int status = prepare_parts(s, parts, count);
+    int status = prepare_parts(s, plan);
+    status = status < 0 ? -1 : reserve_events(s, plan);
     if (status == 0) {
         cover(s, overlay);
-        for (Py_ssize_t i = 0; i < count; i++) {
-            ct_batch_part_commit(parts[i]);
-        }
+        commit_parts(s, plan);
         uncover(s);
     }
     else {
@@ -404,35 +458,45 @@ commit_over_shards(ct_sharded *s, ct_batch_part **parts, Py_ssize_t count, PyObj
     return status;
 }
 
+/* The references and events of the parts go, unlocked. */
+static void
+finish_over_shards(ct_sharded *s, ct_sharded_plan *plan)
+{
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    ct_pending_finish(&plan->events);
+    for (Py_ssize_t i = 0; plan->parts != NULL && i < s->count; i++) {
+        if (plan->parts[i] != NULL) {
+            ct_batch_part_free(plan->parts[i]);
+        }
+    }
+    PyErr_Restore(type, value, tb);
+    PyMem_Free(plan->parts);
+}
+
 /* Several shards.  `changes` becomes what was removed when there are no values.  0 or -1. */
 static int
-batch_over_shards(ct_sharded *s, PyObject **groups, Py_ssize_t wanted, PyObject *changes,
-                  int with_values)
+batch_over_shards(ct_sharded *s, PyObject **groups, uint16_t *order, PyObject *changes, int with_values)
 {
-    ct_batch_part **parts = PyMem_Calloc((size_t)wanted, sizeof(*parts));
-    Py_ssize_t count = 0;
-    int status = parts == NULL ? -1 : 0;
-    if (parts == NULL) {
+    ct_sharded_plan plan = {PyMem_Calloc((size_t)s->count, sizeof(ct_batch_part *)), order, changes, {0}};
+    int status = plan.parts == NULL ? -1 : 0;
+    ct_pending_init(&plan.events, s->shards[0]);
+    if (plan.parts == NULL) {
         PyErr_NoMemory();
     }
     for (Py_ssize_t i = 0; status == 0 && i < s->count; i++) {
         if (groups[i] != NULL) {
-            parts[count] = ct_batch_part_new(s->shards[i], groups[i], with_values);
-            status = parts[count] == NULL ? -1 : 0;
-            count += status == 0;
+            plan.parts[i] = ct_batch_part_new(s->shards[i], groups[i], with_values);
+            status = plan.parts[i] == NULL ? -1 : 0;
         }
     }
-    status = status < 0 ? -1 : commit_over_shards(s, parts, count, changes);
-    for (Py_ssize_t i = 0; status == 0 && !with_values && i < count; i++) {
-        status = ct_batch_part_keep_removed(parts[i], changes);
+    status = status < 0 ? -1 : run_over_shards(s, &plan);
+    for (Py_ssize_t i = 0; status == 0 && !with_values && i < s->count; i++) {
+        if (plan.parts[i] != NULL) {
+            status = ct_batch_part_keep_removed(plan.parts[i], changes);
+        }
     }
-    PyObject *type, *value, *tb;
-    PyErr_Fetch(&type, &value, &tb);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        ct_batch_part_free(parts[i]);
-    }
-    PyErr_Restore(type, value, tb);
-    PyMem_Free(parts);
+    finish_over_shards(s, &plan);
     return status;
 }
 
@@ -440,12 +504,15 @@ PyObject *
 ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values)
 {
     Py_ssize_t count;
-    PyObject **groups = group(s, changes, &count), *result = NULL;
+    uint16_t *order = PyMem_New(uint16_t, PyDict_GET_SIZE(changes) + 1);
+    PyObject **groups = order == NULL ? (PyObject **)PyErr_NoMemory()
+                                      : group(s, changes, &count, order), *result = NULL;
     if (groups == NULL) {
+        PyMem_Free(order);
         return NULL;
     }
     if (count > 1) {
-        int status = batch_over_shards(s, groups, count, changes, with_values);
+        int status = batch_over_shards(s, groups, order, changes, with_values);
         result = status < 0 ? NULL : Py_NewRef(changes);
     }
     else if (count == 0) {
@@ -458,6 +525,7 @@ ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values)
         }
     }
     groups_free(s, groups);
+    PyMem_Free(order);
     ct_sharded_wrote(s);
     return result;
 }
@@ -535,7 +603,7 @@ ct_sharded_get_many(PyObject *self, PyObject *keys)
     ct_sharded *s = CT_SHARDED(self);
     Py_ssize_t count;
     PyObject *wanted = PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
-    PyObject **groups = wanted == NULL ? NULL : group(s, wanted, &count), *result = NULL;
+    PyObject **groups = wanted == NULL ? NULL : group(s, wanted, &count, NULL), *result = NULL;
     if (groups != NULL) {
         for (Py_ssize_t i = 0; i < s->count; i++) {
             if (groups[i] != NULL && ct_touch(s->shards[i]) < 0) {

@@ -470,15 +470,25 @@ sharded_make(PyTypeObject *type, ct_state *st, Py_ssize_t count)
     return (PyObject *)s;
 }
 
+/* The keyword `shards`, borrowed, or NULL (perhaps with MemoryError). */
+static PyObject *
+shards_keyword(PyObject *kwargs)
+{
+    PyObject *name = kwargs == NULL ? NULL : PyUnicode_InternFromString("shards");
+    PyObject *given = name == NULL ? NULL : PyDict_GetItemWithError(kwargs, name);
+    Py_XDECREF(name);
+    return given;
+}
+
 /* The keyword `shards`, checked; -1 with an error. */
 static Py_ssize_t
 wanted_shards(PyTypeObject *type, PyObject *kwargs)
 {
-    PyObject *given = kwargs == NULL ? NULL : PyDict_GetItemString(kwargs, "shards");
+    PyObject *given = shards_keyword(kwargs);
     PyObject *name = given == NULL ? NULL : PyObject_GetAttrString((PyObject *)type, "__name__");
     Py_ssize_t count = CT_SHARDS_DEFAULT;
     if (name == NULL) {
-        return given == NULL ? count : -1;
+        return given == NULL && !PyErr_Occurred() ? count : -1;
     }
     if (!PyLong_Check(given) || PyBool_Check(given)) {
         PyErr_Format(PyExc_TypeError, "%U: shards must be an int, not %s", name,
@@ -514,12 +524,15 @@ sharded_init(PyObject *self, PyObject *args, PyObject *kwargs)
     if (!ct_check_args("ShardedDict", given, 0, 1)) {
         return -1;
     }
-    if (kwargs != NULL && PyDict_GetItemString(kwargs, "shards") != NULL) {
+    if (shards_keyword(kwargs) != NULL) {
         pairs = PyDict_Copy(kwargs);
         if (pairs == NULL || PyDict_DelItemString(pairs, "shards") < 0) {
             Py_XDECREF(pairs);
             return -1;
         }
+    }
+    if (PyErr_Occurred()) {
+        return -1;
     }
     int status = api_fill_from(self, given ? PyTuple_GET_ITEM(args, 0) : NULL, pairs ? pairs : kwargs);
     Py_XDECREF(pairs);

@@ -283,14 +283,16 @@ ct_split_if_combined(ct_split *s)
     return &ct_word_full(word)->base;
 }
 
-/* After an operation on `base` failed: whether a clear() sealed it meanwhile.  Then the error means only
- * that, and goes. */
+/* After an operation on `base` failed: whether it met the block that a clear() had sealed.  Then the error
+ * means only that, and goes.  (The record may be combined again by now.) */
 int
-ct_split_was_cleared(ct_split *s)
+ct_split_was_cleared(void)
 {
-    if (ct_split_if_combined(s) != NULL || !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+    ct_record *self = ct_self();
+    if (!self->sealed || !PyErr_ExceptionMatches(PyExc_MemoryError)) {
         return 0;
     }
+    self->sealed = 0;
     PyErr_Clear();
     return 1;
 }
@@ -683,7 +685,7 @@ ct_split_change(PyObject *self, PyObject *key, Py_hash_t hash, ct_change *change
         ct_table *table = ct_split_if_combined(s);
         int status = table != NULL ? ct_change_entry(table, key, hash, change)
                                    : change_once(s, key, hash, change);
-        if (status == CT_FAILED && table != NULL && ct_split_was_cleared(s)) {
+        if (status == CT_FAILED && table != NULL && ct_split_was_cleared()) {
             status = AGAIN;
         }
         if (status != AGAIN) {

@@ -201,7 +201,7 @@ Py_ssize_t ct_split_find(ct_split *s, PyObject *key, Py_hash_t hash);
 /* The full form if it is combined already, else NULL. */
 ct_table *ct_split_if_combined(ct_split *s);
 /* An operation on the combined form failed only because a clear() made the record split again. */
-int ct_split_was_cleared(ct_split *s);
+int ct_split_was_cleared(void);
 ct_body *ct_body_new(Py_ssize_t capacity); /* NULL without memory */
 /* Give a body's memory back when no reader can be in it; its references went elsewhere.  Unlocked. */
 void ct_body_retire(ct_state *st, ct_body *body, int shared);

@@ -559,7 +559,7 @@ fill_combined(ct_split *s, PyObject *mine)
     if (table != NULL && ct_update(table, mine, NULL) == 0) {
         return CT_DONE;
     }
-    return table != NULL && ct_split_was_cleared(s) ? CT_NOT_MET : CT_FAILED;
+    return table != NULL && ct_split_was_cleared() ? CT_NOT_MET : CT_FAILED;
 }
 
 int
@@ -600,9 +600,9 @@ combined_of(PyObject *self)
 }
 
 static int
-was_cleared(PyObject *self)
+was_cleared(PyObject *Py_UNUSED(self))
 {
-    return ct_split_was_cleared(CT_SPLIT(self));
+    return ct_split_was_cleared();
 }
 
 int

@@ -132,6 +132,7 @@ compact_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
     if (CT_UNLIKELY(ct_keys_sealed(keys))) {
+        ct_self()->sealed = 1;
         return CT_NO_MEMORY;
     }
     Py_ssize_t used = ct_used(t);

@@ -126,3 +126,22 @@ def test_a_comparison_that_changes_the_table_at_every_call_ends_the_batch(ct: An
     with contextlib.suppress(ct.TableMutationError):
         table.update_many({Key(number): 1 for number in range(30)})
     assert len(table) == 30 and set(table.values()) <= {0, 1}
+
+
+def test_the_events_of_a_batch_have_rising_versions(ct: Any) -> None:
+    table = ct.ShardedDict({number: 0 for number in range(0, 40, 2)})
+    seen: list[Any] = []
+    keys = [number * 7 % 40 for number in range(40)]
+    with table.watch(seen.append):
+        table.update_many({number: 1 for number in keys})
+        table.pop_many(keys[5:25])
+    versions = [event.version for event in seen]
+    assert versions == list(range(versions[0], versions[0] + 60))
+    assert versions[-1] == table.version
+    kinds = {(event.key, event.kind.name) for event in seen[:40]}
+    assert kinds == {(number, "ADDED" if number % 2 else "MODIFIED") for number in keys}
+    assert {(event.key, event.kind.name) for event in seen[40:]} == {
+        (number, "DELETED") for number in keys[5:25]
+    }
+    if ct.IMPLEMENTATION == "c":  # the twin goes shard by shard
+        assert [event.key for event in seen] == keys + keys[5:25]
