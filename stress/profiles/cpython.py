@@ -146,6 +146,7 @@ PROFILES = {
     "collections.OrderedDict": Profile(
         "OrderedDict", _ORDERED_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
         errors=_ERRORS, makers=("T({contents})", "aged(T({contents}))"),
+        locked_operands=frozenset({"self"}),
     ),
     "collections.defaultdict": Profile(
         "defaultdict", _DEFAULT_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
@@ -154,6 +155,6 @@ PROFILES = {
     ),
     "collections.deque": Profile(
         "deque", _DEQUE, _C_CALLS, "C, H", python_keys=False, errors=_ERRORS,
-        makers=("T({contents})", "T({contents}, 4)"),
+        makers=("T({contents})", "T({contents}, 4)"), locked_operands=frozenset({"self"}),
     ),
 }  # fmt: skip

@@ -83,6 +83,7 @@ class _Session:
         self._sampler = Sampler(self._subject, self._journal, self._rng, spinning=spinning)
         self._faults = Faults(self._rng)
         self._totals = {"scenarios": 0, "samples": 0, "operations": 0, "judged": 0, "refused": 0}
+        self._done = 0  # operations in all
         self._met: dict[tuple[str, str], int] = {}
         self._types: dict[tuple[str, str], int] = {}
         _say(
@@ -100,7 +101,7 @@ class _Session:
         number = self._orders["first"]
         most = self._orders.get("operations")
         while time.monotonic() < until:
-            if most is not None and self._totals["operations"] >= most:
+            if most is not None and self._done >= most:
                 break
             scenario = self._generator.draw(number)
             number += 1
@@ -135,6 +136,7 @@ class _Session:
         totals["scenarios"] += 1
         totals["samples"] += run.samples
         totals["operations"] += run.operations
+        self._done += run.operations
         totals["judged"] += run.samples if run.exact else 0
         self._generator.count(run.scenario, run.samples)
         for pair in run.scenario.pairs():

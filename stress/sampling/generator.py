@@ -55,8 +55,12 @@ class Generator:
 
     def draw(self, number: int) -> Scenario:
         """A scenario in which no banned pair meets (or the last of many tries)."""
-        for _ in range(40):
-            scenario = self._draw(number)
+        pair = self._pair()
+        for attempt in range(40):
+            scenario = self._draw(number, pair)
+            if attempt < 3 and not scenario.judged and self._rng.random() < 0.8:
+                continue  # other arguments may let more be judged
+            pair = self._pair()
             bad = len(self.banned & scenario.pairs()) + sum(
                 call.name in self.avoid for call in scenario.calls
             )
@@ -64,7 +68,7 @@ class Generator:
                 break
         return scenario
 
-    def _draw(self, number: int) -> Scenario:
+    def _draw(self, number: int, pair: tuple[str, str]) -> Scenario:
         rng = self._rng
         large = rng.random() < 0.12
         values = Values.draw(rng, counts=self._subject.counts, large=large)
@@ -81,7 +85,7 @@ class Generator:
             self._view = rng.choice(self._catalogue.views).format(a="a")
         if rng.random() < 0.22:
             self._b = rng.choice(_PEERS)
-        threads = self._threads(*self._pair())
+        threads = self._threads(*pair)
         b = self._operand_source(self._b) if self._b else ""
         scenario = Scenario(
             number,
@@ -180,7 +184,7 @@ class Generator:
         shared = False
         operand = ""
         if kind == "self":
-            operand = container
+            operand, shared = container, True
         elif op.operands and "o" in op.fields:
             if self._b and self._b in op.operands and rng.random() < 0.6:
                 kind, shared = self._b, True
@@ -217,7 +221,7 @@ class Generator:
         return Call(
             op.name, source, effect, result, promise.source, op.writes, op.bulk, steps,
             op.on if container == "a" else container,
-            kind if "o" in op.fields or "ks" in op.fields else "",
+            kind if "o" in op.fields or "ks" in op.fields else "", shared,
         )  # fmt: skip
 
     def _steps(

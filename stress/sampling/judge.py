@@ -23,6 +23,8 @@ __all__ = ["Judge"]
 _SOUND_EVERY = 8
 _LOOK_EVERY = 16
 _SHOWN_ROWS = 12
+# What an operand that other threads change may raise when it is read.
+_OPERAND_ERRORS = frozenset({"RuntimeError", "KeyError", "IndexError", "ValueError"})
 _ALWAYS_WRONG = frozenset({"SystemError", "MemoryError", "UnboundLocalError", "BufferError"})
 
 
@@ -84,10 +86,12 @@ class Judge:
                 raised = [r for r in column[lo:hi] if type(r) is Raised]
                 if not raised:
                     continue
+                call = self._woven.scenario.threads[thread][index]
                 expected = allowed | self._outcomes.errors.get((thread, index), frozenset())
+                if call.shared or call.on != "a":
+                    expected |= _OPERAND_ERRORS
                 for error in raised:
                     if error.name in _ALWAYS_WRONG or error.name not in expected:
-                        call = self._woven.scenario.threads[thread][index]
                         message = f"{call.text} raised {error.name}: {error.text}"
                         self._found("error", message, len(raised))
                         return

@@ -69,7 +69,8 @@ def _violation(target: Target, options: Options, finding: dict[str, Any]) -> Vio
 def _message(finding: dict[str, Any]) -> str:
     names = ", ".join(finding.get("names", ()))
     seen = f" ({finding['seen']} of {finding['samples']} samples)" if finding.get("samples") else ""
-    return f"{finding['message']}{seen} [operations: {names}]"
+    when = f" after {finding['seconds']:g} s" if "seconds" in finding else ""
+    return f"{finding['message']}{seen}{when} [operations: {names}]"
 
 
 def _details(finding: dict[str, Any], scenario: dict[str, Any]) -> list[str]:

@@ -21,7 +21,8 @@ class Call:
 
     `source` is the code with every name filled in (`a`, `b`, `w`, `i` are the shared objects), a
     statement when it begins with `!`. `effect` and `result` are what is promised here, `why` by
-    whom. `steps` are sources that do the same key by key, where that is promised.
+    whom. `steps` are sources that do the same key by key, where that is promised. `operand` is the
+    kind of its operand, `shared` whether other threads may change that meanwhile.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Call:
     steps: tuple[str, ...] = ()
     on: str = "a"
     operand: str = ""
+    shared: bool = False
 
     @property
     def text(self) -> str:

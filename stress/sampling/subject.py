@@ -95,7 +95,7 @@ class Subject:
         if self.shape == "table":
             return all(made.get(key) is not None for key in keys)
         if self.shape == "mapping":
-            return set(made) == set(keys) and list(made.values()) == [1, 2, 3, 4]
+            return set(made) == set(keys) and [made[key] for key in keys] == [1, 2, 3, 4]
         return set(made) == set(keys)
 
     def _fill(self, contents: Any) -> Any:

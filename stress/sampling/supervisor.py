@@ -23,7 +23,7 @@ from typing import Any
 
 from .journal import Journal
 
-__all__ = ["Sampling", "sample"]
+__all__ = ["HarnessError", "Sampling", "sample"]
 
 _HANG_SECONDS = 10.0  # without any progress
 _HANG_CPU_SECONDS = 4.0  # of the child's own processor time without any progress
@@ -33,6 +33,10 @@ _MOST_BARREN = 20  # deaths in a row without a single sample
 _TICK = 0.1
 _MOST_DEATHS_OF_ONE = 4
 _STACK_LINES = 120
+
+
+class HarnessError(RuntimeError):
+    """The harness itself failed in the child; the text is the child's traceback."""
 
 
 @dataclass
@@ -106,7 +110,9 @@ class _Supervisor:
         self._banned: set[tuple[str, str]] = set()
         self._deaths: Counter[str] = Counter()
         self._hangs = self._barren = 0
+        self._broken: HarnessError | None = None
         self._keys: set[Any] = set()
+        self._begun = time.monotonic()
         self.result = Sampling(target)
 
     def run(self) -> Sampling:
@@ -143,6 +149,8 @@ class _Supervisor:
             listener.join(10)
             if child.stdout is not None:
                 child.stdout.close()
+            if self._broken is not None:
+                raise self._broken
             if self._ended and not hung:
                 return True
             self._death(status, hung, journal, stacks, folder)
@@ -198,7 +206,10 @@ class _Supervisor:
                 said = json.loads(line)
             except ValueError:
                 continue  # cut off by the child's end
-            self._hear(said)
+            try:
+                self._hear(said)
+            except HarnessError as error:
+                self._broken = error
 
     def _hear(self, said: dict[str, Any]) -> None:
         result, what = self.result, said["what"]
@@ -219,8 +230,7 @@ class _Supervisor:
             self._add(said["finding"])
         elif what == "broken":
             self._ended = True
-            raise_later = {"kind": "harness", "message": said["details"], "operations": []}
-            result.findings.append(raise_later)
+            raise HarnessError(said["details"])
         else:
             self._ended = True
 
@@ -312,6 +322,7 @@ class _Supervisor:
             self.result.repeated += 1
             return
         self._keys.add(key)
+        finding["seconds"] = round(time.monotonic() - self._begun, 2)
         self.result.findings.append(finding)
 
 

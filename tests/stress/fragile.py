@@ -1,0 +1,115 @@
+"""Containers for scenario sampling to find out: each breaks one promise, or the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+from stress.profiles import Profile
+
+from .containers import LockedDict, LockedSet
+
+
+class TornSetdefault(LockedDict):
+    """`setdefault` looks and writes in two steps."""
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if key in self:
+            return self[key]
+        time.sleep(0)
+        self[key] = default
+        return default
+
+
+class LosingSet(LockedSet):
+    """`add` puts a new set in place of the old one."""
+
+    def add(self, item: Any) -> None:
+        changed = self._data | {item}
+        time.sleep(0)
+        self._data = changed
+
+
+class WrongError(LockedDict):
+    """Looking into it while it is being cleared shows how it is made."""
+
+    _clearing = False
+
+    def clear(self) -> None:
+        self._clearing = True
+        time.sleep(0)
+        super().clear()
+        self._clearing = False
+
+    def keys(self) -> Any:
+        if self._clearing:
+            raise SystemError("half done")
+        return super().keys()
+
+
+class Miscounting(LockedSet):
+    """`len` is kept apart, and not under the lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
+
+    def add(self, item: Any) -> None:
+        with self._lock:
+            if item in self._data:
+                return
+            self._data.add(item)
+        size = self._size
+        time.sleep(0)
+        self._size = size + 1
+
+    def discard(self, item: Any) -> None:
+        with self._lock:
+            if item in self._data:
+                self._data.discard(item)
+                self._size -= 1
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class Aborting(LockedSet):
+    """The process ends when two threads are in `discard`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inside: set[int] = set()
+
+    def discard(self, item: Any) -> None:
+        self._inside.add(threading.get_ident())
+        time.sleep(0)
+        if len(self._inside) > 1:
+            os.abort()
+        super().discard(item)
+        self._inside.discard(threading.get_ident())
+
+
+class Exiting(LockedSet):
+    """The process ends on its own in `pop`."""
+
+    def pop(self) -> Any:
+        os._exit(7)
+
+
+class Hanging(LockedSet):
+    """`clear` comes back to the main thread only."""
+
+    def clear(self) -> None:
+        while threading.current_thread() is not threading.main_thread():
+            time.sleep(0.01)
+        super().clear()
+
+
+class Declared(LockedDict):
+    """Says itself that its `setdefault` is no more than sound."""
+
+    __stress_profile__ = Profile.declare("Declared", atomic="__setitem__", exact="__getitem__")
+
+    setdefault = TornSetdefault.setdefault

@@ -1,0 +1,251 @@
+"""Scenario sampling: what operations a type has, which outcomes are right, what is found."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from stress.profiles import Effect, Profile, Result, profile_of, register
+from stress.sampling.catalogue import catalogue_of
+from stress.sampling.freeze import Raised, freeze
+from stress.sampling.generator import Generator
+from stress.sampling.journal import ARRIVED, DOING, Journal
+from stress.sampling.outcomes import admissible
+from stress.sampling.sampler import Run, Sampler
+from stress.sampling.scenario import Call, Scenario
+from stress.sampling.subject import Subject
+from stress.sampling.values import Values
+from stress.sampling.weave import weave
+from stress.targets import resolve, target_of
+from tests.stress import fragile
+from tests.stress.containers import LockedDict, LockedSet
+
+SPINNING = not getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def call(source: str, effect: Effect = Effect.ATOMIC, **more: Any) -> Call:
+    name = source.lstrip("!").partition(".")[2].partition("(")[0] or source
+    return Call(name, source, effect, more.pop("result", Result.EXACT), writes=True, **more)
+
+
+def scenario(maker: str, *threads: tuple[Call, ...], size: int = 2, **more: Any) -> Scenario:
+    values = Values("str", "int", size, 1)
+    contents = (("C0", f"contents(K[0:{size}], V[0:])"),)
+    return Scenario(0, "subject", values, maker, threads, contents=contents, **more)
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    made = Journal()
+    yield made
+    made.remove()
+
+
+def run_one(cls: type, one: Scenario, journal: Journal, seconds: float = 5.0) -> Run:
+    sampler = Sampler(Subject(target_of(cls)), journal, Random(1), spinning=SPINNING)
+    try:
+        return sampler.run(one, seconds)
+    finally:
+        sampler.end()
+
+
+# -- the catalogue ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [dict, set, Counter, OrderedDict, defaultdict, deque])
+def test_every_public_method_of_a_type_is_an_operation(cls: type) -> None:
+    names = {op.name for op in catalogue_of(Subject(target_of(cls))).ops}
+    public = {name for name in dir(cls) if not name.startswith("_")}
+    refused = {"fromkeys"} if cls is Counter else set()  # it exists only to say no
+    assert public <= names | refused
+    assert {"__len__", "__contains__", "__iter__", "__eq__", "__repr__", "__init__"} <= names
+
+
+def test_operators_iterators_and_views_are_operations_with_their_operands() -> None:
+    found = catalogue_of(Subject(target_of(set)))
+    by_name = {op.name: op for op in found.ops}
+    assert {"set", "frozenset", "own", "self"} <= set(by_name["__isub__"].operands)
+    assert "list" not in by_name["__isub__"].operands
+    assert by_name["__isub__"].writes and not by_name["__sub__"].writes
+    assert {op.name for op in found.iterator_ops} >= {
+        "iterator.__next__",
+        "iterator.__length_hint__",
+    }
+    views = catalogue_of(Subject(target_of(dict)))
+    assert {"keys.__and__", "items.__contains__", "values.__iter__"} <= {
+        op.name for op in views.ops
+    }
+    assert len(views.views) == 3 and "reversed({a}.items())" in views.iterators
+
+
+def test_iterators_that_a_stranger_hands_out_are_not_shared() -> None:
+    assert catalogue_of(Subject(target_of(LockedDict))).iterators == []
+
+
+def test_unknown_methods_are_tried_with_guessed_arguments() -> None:
+    class Odd(LockedSet):
+        def promote(self, item: Any) -> None:
+            self.add(item)
+
+    (op,) = [op for op in catalogue_of(Subject(target_of(Odd))).ops if op.name == "promote"][:1]
+    assert op.writes and op.template == "{a}.promote({k})"
+
+
+def test_the_generator_meets_many_pairs_and_its_scenarios_run(journal: Journal) -> None:
+    subject = Subject(target_of(LockedDict))
+    generator = Generator(subject, catalogue_of(subject), Random(5))
+    seen: set[tuple[str, str]] = set()
+    for number in range(60):
+        drawn = generator.draw(number)
+        generator.count(drawn, 1)
+        seen |= drawn.pairs()
+        weave(drawn, subject, spinning=False).build(2)
+    assert len(seen) > 60
+
+
+def test_banned_pairs_are_not_drawn() -> None:
+    subject = Subject(target_of(set))
+    generator = Generator(subject, catalogue_of(subject), Random(5))
+    generator.banned = {pair for pair in generator.universe() if "pop" in pair}
+    for number in range(40):
+        assert not (generator.draw(number).pairs() & generator.banned)
+
+
+# -- outcomes --------------------------------------------------------------------------------------
+
+
+def outcomes_of(cls: type, one: Scenario) -> set[Any]:
+    subject = Subject(target_of(cls))
+    woven = weave(one, subject, spinning=False)
+    found = admissible(woven, [(0, subject.freeze)], lambda: None)
+    assert found.exact
+    return set(found.orders)
+
+
+def test_the_admissible_outcomes_are_those_of_every_order() -> None:
+    one = scenario("T(C0)", (call("a.pop(K0, 0)"), call("len(a)")), (call("a.pop(K0, 1)"),), size=1)
+    names = weave(one, Subject(target_of(dict)), spinning=False).names
+    value = names["V"][0]
+    assert outcomes_of(dict, one) == {(value, 0, 1, ()), (0, 0, value, ())}
+
+
+def test_steps_of_a_call_let_others_in_between() -> None:
+    update = call(
+        "a.update([K2, K3])", Effect.STEPS, result=Result.LOOSE, steps=("a.add(K2)", "a.add(K3)")
+    )
+    one = scenario("make(C0)", (update,), (call("a.clear()"),))
+    sizes = {len(outcome[-1]) for outcome in outcomes_of(LockedSet, one)}
+    assert sizes == {0, 1, 2}
+
+
+def test_results_are_frozen_in_one_form_whatever_an_order_gives() -> None:
+    values = Values("tuple", "int", 1, 1)
+    pop = call("a.pop()")
+    one = Scenario(
+        0, "set", values, "T(C0)", ((pop,), (pop,)), contents=(("C0", "contents(K[:1], [])"),)
+    )
+    forms = {type(part) for outcome in outcomes_of(set, one) for part in outcome[:2]}
+    assert forms == {tuple, Raised}
+
+
+def test_freezing_is_by_contents_and_bounded() -> None:
+    assert freeze({1: [2]}) == freeze({1: [2]}) != freeze({1: [3]})
+    assert freeze({1, 2}) == freeze({2, 1}) != freeze(frozenset({1, 2}))
+    assert freeze(iter([1])) == freeze(iter([2]))
+    assert freeze({1: 2}.values()) == freeze({3: 2}.values())
+
+
+# -- profiles --------------------------------------------------------------------------------------
+
+
+def test_profiles_say_what_is_promised_and_where() -> None:
+    assert profile_of(set).promise("add", writes=True).effect is Effect.ATOMIC
+    assert profile_of(set).promise("__contains__", writes=False).result is Result.GLIMPSE
+    assert profile_of(dict).promise("__iter__", writes=False).result is Result.LOOSE
+    assert "iteration" in profile_of(dict).promise("__iter__", writes=False).source
+    assert profile_of(Counter).promise("subtract", writes=True).effect is Effect.UNKNOWN
+    ours = profile_of(resolve("concurrent_tables:ConcurrentDict").type)
+    assert ours.promise("compare_and_set", writes=True).effect is Effect.ATOMIC
+    assert ours.promise("update", writes=True).effect is Effect.STEPS
+
+
+def test_a_class_declares_its_own_profile() -> None:
+    assert profile_of(fragile.Declared).name == "Declared"
+
+    class Plain(dict[Any, Any]):
+        pass
+
+    register(Plain, Profile.declare("Plain", atomic="pop"))
+    assert profile_of(Plain).promise("pop", writes=True).effect is Effect.ATOMIC
+    assert profile_of(Plain).promise("__setitem__", writes=True).effect is Effect.UNKNOWN
+
+
+# -- sampling --------------------------------------------------------------------------------------
+
+
+def test_a_torn_check_then_act_is_an_outcome_that_no_order_explains(journal: Journal) -> None:
+    pair = [(call(f"a.setdefault(K0, V{n})"),) for n in (0, 1)]
+    one = scenario("make(C0)", *pair, size=0)
+    run = run_one(fragile.TornSetdefault, one, journal)
+    assert [finding.kind for finding in run.findings[:1]] == ["outcome"]
+    assert any(not expected for _, _, expected in run.findings[0].table)
+    assert not run_one(LockedDict, one, journal, 0.3).findings
+
+
+def test_a_lost_item_is_found_and_the_locked_twin_is_not_accused(journal: Journal) -> None:
+    one = scenario("make(C0)", (call("a.add(K0)"),), (call("a.add(K1)"),), size=0)
+    assert run_one(fragile.LosingSet, one, journal).findings
+    assert not run_one(LockedSet, one, journal, 0.3).findings
+
+
+def test_an_unsound_container_is_found_even_where_nothing_is_promised(journal: Journal) -> None:
+    vague = [(call(f"a.add(K{n})", Effect.UNKNOWN, result=Result.LOOSE),) for n in (3, 4)]
+    run = run_one(fragile.Miscounting, scenario("make(C0)", *vague), journal)
+    assert run.findings[0].kind == "unsound"
+    assert "len is" in run.findings[0].message
+
+
+def test_an_error_that_nothing_explains_is_found(journal: Journal) -> None:
+    look = call("list(a.keys())", Effect.NONE, result=Result.LOOSE)
+    run = run_one(fragile.WrongError, scenario("make(C0)", (call("a.clear()"),), (look,)), journal)
+    assert run.findings[0].kind == "error"
+    assert "SystemError: half done" in run.findings[0].message
+
+
+def test_shrinking_drops_what_is_not_needed(journal: Journal) -> None:
+    one = scenario(
+        "make(C0)",
+        (call("len(a)"), call("a.setdefault(K0, V0)")),
+        (call("a.setdefault(K0, V1)"), call("a.get(K1)")),
+        size=0,
+    )
+    sampler = Sampler(
+        Subject(target_of(fragile.TornSetdefault)), journal, Random(1), spinning=SPINNING
+    )
+    try:
+        run = sampler.run(one, 5.0)
+        assert run.findings
+        assert [c.name for c in sampler.shrink(run).scenario.calls] == ["setdefault", "setdefault"]
+    finally:
+        sampler.end()
+
+
+# -- the journal -----------------------------------------------------------------------------------
+
+
+def test_the_journal_tells_another_mapping_what_was_in_flight(journal: Journal) -> None:
+    journal.describe({"phase": "sampling", "scenario": {"number": 3}})
+    row = journal.row(1)
+    row[ARRIVED], row[DOING] = 17, 2
+    journal.beat()
+    other = Journal(journal.path)
+    assert other.in_flight() == [(1, 17, 1)]
+    assert other.description() == {"phase": "sampling", "scenario": {"number": 3}}
+    assert other.progress == 1
+    journal.clear()
+    assert other.in_flight() == []

@@ -1,0 +1,74 @@
+"""Scenario sampling in child processes: evidence of their deaths, and no false alarm."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stress import cli
+from stress.sampling.supervisor import Sampling, sample
+
+
+def found(name: str, seconds: float = 40.0, **more: Any) -> Sampling:
+    return sample(f"tests.stress.fragile:{name}", 3, seconds, **more)
+
+
+@pytest.mark.parametrize("name", ["LockedDict", "LockedSet"])
+def test_locked_containers_are_not_accused(name: str) -> None:
+    result = sample(f"tests.stress.containers:{name}", 1, 60, operations=12_000)
+    assert result.findings == []
+    assert result.totals["operations"] >= 12_000 and result.totals["judged"]
+    assert len(result.met) > 10 and result.children == 1
+    assert result.profile["name"] == name
+
+
+def test_an_abort_is_a_finding_with_the_operations_in_flight() -> None:
+    result = found("Aborting", operations=2_000)
+    (first, *_) = [each for each in result.findings if each["kind"] == "abort"]
+    assert "SIGABRT" in first["message"]
+    assert "discard" in first["names"]
+    evidence = first["evidence"]
+    assert any("discard" in line for line in evidence["in flight"])
+    assert any("sample" in line for line in evidence["journal"])
+    assert any("in discard" in line for line in evidence["stacks"])
+    assert evidence["history"] and first["scenario"]["lines"]
+    assert result.children > 1  # and it went on
+
+
+def test_an_exit_is_a_finding() -> None:
+    result = found("Exiting", 8.0, operations=2_000)
+    assert result.findings[0]["kind"] == "exit"
+    assert "status 7" in result.findings[0]["message"]
+
+
+def test_a_hang_is_a_finding_with_stacks() -> None:
+    result = found("Hanging", 8.0, stall_seconds=1.0)
+    (first, *_) = [each for each in result.findings if each["kind"] == "hang"]
+    assert "clear" in first["names"]
+    assert any("in clear" in line for line in first["evidence"]["stacks"])
+
+
+def test_the_command_names_the_operations_and_ends_with_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = "tests.stress.fragile:LosingSet"
+    arguments = ["--target", target, "--only", "*/scenarios", "--seconds", "8", "--seed", "2"]
+    assert cli.main(["run", *arguments]) == 1
+    text = capsys.readouterr().out
+    assert "VIOLATION of 'outcome' in LosingSet/scenarios" in text
+    assert "a.add(" in text and "promised:" in text
+    assert "RESULT | SAMPLES | FREQUENCY | EXPECTED" in text
+    assert "pairs of" in text
+
+
+def test_the_json_has_coverage_and_what_was_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--target", "tests.stress.containers:LockedSet", "--only", "scenarios"]
+    assert cli.main(["run", *arguments, "--ops", "3000", "--seed", "4", "--json", "-"]) == 0
+    sampling = json.loads(capsys.readouterr().out)["sampling"]["LockedSet"]
+    assert sampling["samples"] and sampling["findings"] == []
+    coverage = sampling["coverage"]
+    assert coverage["pairs_in_all"] > len(coverage["pairs"]) > 0
+    assert coverage["operand_types"]
+    assert "add" in sampling["promised"]["promises"]
