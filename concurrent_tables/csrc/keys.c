@@ -61,7 +61,7 @@ ct_keys_new(int log2_size, int kind)
     }
     size_t size = (size_t)1 << log2_size, capacity = (size << 1) / 3;
     size_t index_bytes = size << index_width(log2_size);
-    ct_keys *keys = PyMem_Malloc(sizeof(ct_keys) + index_bytes + capacity * entry_size(kind));
+    ct_keys *keys = PyMem_Malloc(sizeof(ct_keys) + index_bytes + size + capacity * entry_size(kind));
     if (keys == NULL) {
         return NULL;
     }
@@ -71,7 +71,7 @@ ct_keys_new(int log2_size, int kind)
     keys->kind = (uint8_t)kind;
     keys->owns = 0;
     keys->capacity = (Py_ssize_t)capacity;
-    keys->entries = keys->index + index_bytes;
+    keys->entries = keys->index + index_bytes + size; /* behind the tags */
     ct_store_relaxed(&keys->nentries, 0);
     ct_store_relaxed(&keys->holds, 0);
     keys->bottom = keys->top = 0;
@@ -85,7 +85,8 @@ ct_keys_nbytes(const ct_keys *keys)
     if (keys->kind == CT_SET_BLOCK) {
         return ct_set_nbytes((const ct_set_keys *)keys);
     }
-    return sizeof(ct_keys) + ((size_t)1 << keys->log2_size << keys->width)
+    size_t size = (size_t)1 << keys->log2_size;
+    return sizeof(ct_keys) + (size << keys->width) + size
            + (size_t)keys->capacity * entry_size(keys->kind);
 }
 
@@ -175,8 +176,10 @@ ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
     CT_POINT(entry_write);
     write_entry(keys, ix, key, hash, value);
     keys->top = ix + 1;
+    size_t slot = empty_slot(keys, hash);
+    ct_tags(keys)[slot] = ct_tag_of(hash);
     CT_POINT(index_publish);
-    ct_index_publish(keys, empty_slot(keys, hash), ix); /* I3: the entry is complete */
+    ct_index_publish(keys, slot, ix); /* I3: the entry is complete, and so is the tag */
     /* Last: whoever counts this entry as seen (ct_place) must be able to find it by probing. */
     ct_store_release(&keys->nentries, ix + 1);
 }
@@ -186,12 +189,15 @@ ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
     static void NAME(ct_keys *keys, Py_ssize_t count)                                              \
     {                                                                                              \
         _Atomic(TYPE) *index = (_Atomic(TYPE) *)keys->index;                                       \
+        uint8_t *tags = ct_tags(keys);                                                             \
         size_t mask = ct_mask(keys);                                                               \
         for (Py_ssize_t ix = 0; ix < count; ix++) {                                                \
-            size_t perturb = (size_t)ct_entry_hash(keys, ix), i = perturb & mask;                  \
+            Py_hash_t hash = ct_entry_hash(keys, ix);                                              \
+            size_t perturb = (size_t)hash, i = perturb & mask;                                     \
             while (ct_load_relaxed(&index[i]) != CT_EMPTY) {                                       \
                 CT_NEXT_SLOT(i, perturb, mask);                                                    \
             }                                                                                      \
+            tags[i] = ct_tag_of(hash);                                                             \
             ct_store_relaxed(&index[i], (TYPE)ix);                                                 \
         }                                                                                          \
     }
@@ -268,7 +274,8 @@ static void
 copy_arrays(ct_keys *old, ct_keys *fresh)
 {
     Py_ssize_t count = ct_load_relaxed(&old->nentries);
-    memcpy(fresh->index, old->index, (size_t)1 << old->log2_size << old->width);
+    size_t size = (size_t)1 << old->log2_size;
+    memcpy(fresh->index, old->index, (size << old->width) + size); /* the tags with it */
     memcpy(fresh->entries, old->entries, (size_t)count * entry_size(old->kind));
     for (Py_ssize_t ix = old->bottom; ix < count; ix++) {
         PyObject *value = (PyObject *)ct_load_relaxed(ct_value_slot(fresh, ix));
@@ -318,7 +325,7 @@ ct_probe_resume(const ct_keys *keys, PyObject *key, Py_hash_t hash, ct_probe_sta
         if (ix == CT_EMPTY) {
             return CT_MISS;
         }
-        if (ix >= 0) {
+        if (ix >= 0 && ct_tags(keys)[at->i] == ct_tag_of(hash)) {
             PyObject *candidate = ct_entry_key(keys, ix);
             if (candidate == key) {
                 return ix;

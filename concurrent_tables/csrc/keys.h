@@ -1,8 +1,9 @@
 /* Keys blocks: the index and the entries of a combined table.
  *
- *   header | index: 2^n slots of 1, 2, 4 or 8 bytes | entries: 2/3 * 2^n, filled from the left
+ *   header | index: 2^n slots of 1, 2, 4 or 8 bytes | tags: 2^n bytes | entries: 2/3 * 2^n, from the left
  *
  *   index slot:  EMPTY (-1) -> entry number -> DUMMY (-2), each step once (I2)
+ *   tag:         8 bits of the hash in that slot; written once, before the slot
  *   entry:       {key, value} of a unicode block (exact str keys cache their hash),
  *                {hash, key, value} of a general block
  *   value word:  0 = absent (I4); pointer; pointer | CT_FROZEN once the block is being replaced
@@ -11,7 +12,9 @@
  * index slot is published with release (I3); its number is never used again in this block (I2).  So a
  * reader needs nothing but the block pointer.
  *
- * Lookups start at `hash & mask`; the next slot is (5*i + perturb + 1) & mask with perturb >>= 5.
+ * Lookups start at `hash & mask`; the next slot is (5*i + perturb + 1) & mask with perturb >>= 5.  A tag
+ * tells nearly always that a slot is another key's, without a look at that entry: its cache line may
+ * belong to a thread that is overwriting values there.
  * Source of the scheme and its constants: CPython Objects/dictobject.c.
  */
 #ifndef CT_KEYS_H
@@ -107,6 +110,20 @@ ct_mask(const ct_keys *keys)
     return ((size_t)1 << keys->log2_size) - 1;
 }
 
+/* The tags end where the entries begin. */
+CT_INLINE uint8_t *
+ct_tags(const ct_keys *keys)
+{
+    return (uint8_t *)keys->entries - ((size_t)1 << keys->log2_size);
+}
+
+/* Multiplied, because keys that share a slot share its bits of the hash (Fibonacci hashing, Knuth 6.4). */
+CT_INLINE uint8_t
+ct_tag_of(Py_hash_t hash)
+{
+    return (uint8_t)(((uint64_t)hash * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
+}
+
 /* Acquire pairs with ct_index_publish: the entry that the slot names is complete (I3). */
 CT_INLINE Py_ssize_t
 ct_index_get(const ct_keys *keys, size_t i)
@@ -162,15 +179,18 @@ typedef struct {
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_str_entry *entries = ct_str_entries(keys);                                        \
+        const uint8_t *tags = ct_tags(keys), tag = ct_tag_of(hash);                                \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
             if (CT_LIKELY(ix >= 0)) {                                                              \
-                PyObject *candidate = entries[ix].key;                                             \
-                if (candidate == key                                                               \
-                    || (ct_str_hash(candidate) == hash                                             \
-                        && ct_str_equal(candidate, key) == CT_EQUAL)) {                            \
-                    return ix;                                                                     \
+                if (CT_LIKELY(tags[i] == tag)) {                                                   \
+                    PyObject *candidate = entries[ix].key;                                         \
+                    if (candidate == key                                                           \
+                        || (ct_str_hash(candidate) == hash                                         \
+                            && ct_str_equal(candidate, key) == CT_EQUAL)) {                        \
+                        return ix;                                                                 \
+                    }                                                                              \
                 }                                                                                  \
             }                                                                                      \
             else if (ix == CT_EMPTY) {                                                             \
@@ -191,18 +211,21 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_any_entry *entries = ct_any_entries(keys);                                        \
+        const uint8_t *tags = ct_tags(keys), tag = ct_tag_of(hash);                                \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
             if (CT_LIKELY(ix >= 0)) {                                                              \
                 const ct_any_entry *entry = &entries[ix];                                          \
-                if (entry->key == key) {                                                           \
-                    return ix;                                                                     \
-                }                                                                                  \
-                if (entry->hash == hash) {                                                         \
-                    int order = ct_compare(entry->key, key);                                       \
-                    if (order != CT_DIFFERENT) {                                                   \
-                        return order == CT_EQUAL ? ix : CT_COMPARE;                                \
+                if (CT_LIKELY(tags[i] == tag)) {                                                   \
+                    if (entry->key == key) {                                                       \
+                        return ix;                                                                 \
+                    }                                                                              \
+                    if (entry->hash == hash) {                                                     \
+                        int order = ct_compare(entry->key, key);                                   \
+                        if (order != CT_DIFFERENT) {                                               \
+                            return order == CT_EQUAL ? ix : CT_COMPARE;                            \
+                        }                                                                          \
                     }                                                                              \
                 }                                                                                  \
             }                                                                                      \

@@ -53,12 +53,27 @@ column(const ct_keys *keys, PyObject *null, int values)
     return list;
 }
 
+/* Whether each live index slot has the tag of its entry's hash: no lookup finds a key without. */
+static int
+tags_hold(const ct_keys *keys)
+{
+    Py_ssize_t size = (Py_ssize_t)1 << keys->log2_size;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        Py_ssize_t ix = ct_index_get(keys, (size_t)i);
+        if (ix >= 0 && ct_tags(keys)[i] != ct_tag_of(ct_entry_hash(keys, ix))) {
+            PyErr_Format(PyExc_AssertionError, "index slot %zd has another tag than entry %zd", i, ix);
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Layout(...) of a block that does not change meanwhile; `more` (stolen): further arguments. */
 static PyObject *
 layout_of_block(ct_state *st, ct_keys *keys, Py_ssize_t used, PyObject *more)
 {
     Py_ssize_t count = ct_load_acquire(&keys->nentries);
-    PyObject *arguments = more == NULL ? NULL : Py_BuildValue(
+    PyObject *arguments = more == NULL || !tags_hold(keys) ? NULL : Py_BuildValue(
         "{s:s,s:i,s:i,s:N,s:N,s:N,s:N,s:N,s:n,s:n,s:n,s:n,s:O,s:O,s:(nn)}",
         "kind", keys->kind == CT_UNICODE ? "unicode" : "general",
         "log2_size", keys->log2_size, "index_width", 1 << keys->width,
