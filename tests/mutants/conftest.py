@@ -13,7 +13,7 @@ import pytest
 from tests.mutants.building import build_base, compiler
 from tests.support import ROOT
 
-SCENARIO_SECONDS = 60.0
+SCENARIO_SECONDS = 120.0
 Outcome = subprocess.CompletedProcess[str]
 
 

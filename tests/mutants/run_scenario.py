@@ -7,6 +7,7 @@ crash or status 1 with a traceback is a detection.
 from __future__ import annotations
 
 import faulthandler
+import os
 import sys
 
 from tests.mutants import serial
@@ -15,6 +16,8 @@ from tests.mutants import serial
 def main() -> None:
     path, *names = sys.argv[1:]
     faulthandler.enable()
+    if not os.environ.get("CT_LONG"):
+        faulthandler.dump_traceback_later(100)  # a hang: the caller ends it a little later
     serial.load(path)
     from tests.mutants.point_checks import CHECKS
     from tests.mutants.scenarios import SCENARIOS
