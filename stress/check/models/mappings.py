@@ -40,6 +40,7 @@ READS = frozenset(
     }
 )
 WEAK = frozenset({"iter", "__iter__", "__reversed__", "iter_items"})
+ORDERED, UNORDERED = MapCompiler(ordered=True), MapCompiler(ordered=False)
 CONTENTS = frozenset({"keys", "values", "items", "snapshot", "copy"})
 
 
@@ -174,7 +175,7 @@ class Dict(Model):
         return sorted(map(repr, wanted)) == sorted(map(repr, found))
 
     def compiler(self) -> Compiler | None:
-        return MapCompiler(ordered=self.ordered)
+        return ORDERED if self.ordered else UNORDERED
 
 
 def _contents(method: str, value: Any) -> tuple[Any, ...]:
