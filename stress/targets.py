@@ -20,8 +20,8 @@ Compound methods inherited from `collections.abc` (such as `MutableMapping.pop`)
 and are not called. What a class lacks is not judged: workloads that need it are left out.
 
 A container can take the interpreter down with it: the builtin `set` of CPython 3.11 to 3.13 loses
-items, and crashes, when threads switch inside the `__eq__` of its items. The run then ends with the
-stacks of all threads on stderr and the status of the signal instead of a report.
+items, and crashes, when threads switch inside the `__eq__` of its items. `ct-stress run --target`
+therefore works in child processes (isolation.py, sampling/).
 """
 
 from __future__ import annotations

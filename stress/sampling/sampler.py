@@ -75,7 +75,7 @@ class Sampler:
             if finding.kind == "outcome":
                 finding.table = rows(counts, outcomes)
         del judges, counts
-        if not run.findings:
+        if not run.findings and scenario.values.private:
             self._keys(woven, before, run)
         return run
 

@@ -103,6 +103,11 @@ class Values:
         """Whether comparing keys runs Python code."""
         return self.style in ("object", "hostile")
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody else in the process can hold references to the keys."""
+        return self.style not in ("tiny", "interned")
+
     def namespace(self) -> dict[str, Any]:
         """`K` and `V`: all keys and values; `K0`... the hot ones."""
         make = KEY_STYLES[self.style]
