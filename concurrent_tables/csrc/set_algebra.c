@@ -1,8 +1,8 @@
 /* Comparisons and set algebra, for both set types.
  *
- * All of it works on blocks that do not change: a FrozenSet has one, of a ConcurrentSet it is the block
- * of a snapshot, other operands are read once.  So every operation sees one moment of each operand,
- * and user code never meets a lock. */
+ * All of it works on blocks that do not change: a FrozenSet has one, a ConcurrentSet lends its
+ * own, other operands are read once.  So every operation sees one moment of each operand, and
+ * user code never meets a lock. */
 #include "copies.h"
 #include "set_algebra.h"
 #include "update.h"
@@ -40,7 +40,7 @@ ct_set_plain_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
     return st == NULL ? NULL : result_like(st, self, copy_of(st, self));
 }
 
-/* -- elements picked out of lent blocks ----------------------------------------------------------- */
+/* -- elements picked out of lent blocks --------------------------------------------------------- */
 
 typedef struct {
     ct_set_item *items; /* borrowed references */
@@ -194,7 +194,7 @@ intersect_iterable(ct_state *st, ct_set_keys *mine, PyObject *other)
     return common;
 }
 
-/* A new private block with the common elements. */
+/* The common elements, in a private block. */
 static ct_set_keys *
 intersect(ct_state *st, ct_set_keys *mine, PyObject *other)
 {
@@ -205,24 +205,6 @@ intersect(ct_state *st, ct_set_keys *mine, PyObject *other)
     ct_set_keys *common = theirs == NULL ? NULL : intersect_sets(mine, theirs);
     ct_set_give_back(theirs);
     return common;
-}
-
-PyObject *
-ct_set_intersection(PyObject *self, PyObject *const *others, Py_ssize_t count)
-{
-    ct_state *st = ct_state_of_type(Py_TYPE(self));
-    if (count == 0) {
-        return PyObject_CallMethod(self, "copy", NULL);
-    }
-    ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
-    ct_set_keys *block = mine == NULL ? NULL : intersect(st, mine, others[0]);
-    ct_set_give_back(mine);
-    for (Py_ssize_t i = 1; block != NULL && i < count; i++) {
-        ct_set_keys *common = intersect(st, block, others[i]);
-        ct_set_release(block);
-        block = common;
-    }
-    return result_like(st, self, block);
 }
 
 static void
@@ -267,7 +249,7 @@ copy_and_subtract(ct_state *st, const ct_set_keys *mine, PyObject *other)
 
 /* The same; walks over `mine` unless it is a set four times as large, as `set` does. */
 static ct_set_keys *
-without_operand(ct_state *st, const ct_set_keys *mine, PyObject *other)
+without_operand(ct_state *st, ct_set_keys *mine, PyObject *other)
 {
     selection picked;
     ct_set_keys *block = NULL;
@@ -285,22 +267,38 @@ without_operand(ct_state *st, const ct_set_keys *mine, PyObject *other)
     return block;
 }
 
-PyObject *
-ct_set_difference(PyObject *self, PyObject *const *others, Py_ssize_t count)
+/* The elements of `mine` (borrowed) that an operand leaves, in a private block. */
+typedef ct_set_keys *(*narrow_step)(ct_state *st, ct_set_keys *mine, PyObject *other);
+
+/* One operand after the other. */
+static PyObject *
+narrowed(PyObject *self, PyObject *const *others, Py_ssize_t count, narrow_step step)
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     if (count == 0) {
         return PyObject_CallMethod(self, "copy", NULL);
     }
     ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
-    ct_set_keys *block = mine == NULL ? NULL : without_operand(st, mine, others[0]);
+    ct_set_keys *block = mine == NULL ? NULL : step(st, mine, others[0]);
     ct_set_give_back(mine);
     for (Py_ssize_t i = 1; block != NULL && i < count; i++) {
-        ct_set_keys *left = without_operand(st, block, others[i]);
+        ct_set_keys *left = step(st, block, others[i]);
         ct_set_release(block);
         block = left;
     }
     return result_like(st, self, block);
+}
+
+PyObject *
+ct_set_intersection(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    return narrowed(self, others, count, intersect);
+}
+
+PyObject *
+ct_set_difference(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    return narrowed(self, others, count, without_operand);
 }
 
 /* Pick what one of the two has and the other has not; `gone` has a byte for each slot of `mine`. */

@@ -1,4 +1,5 @@
-/* What ConcurrentSet and FrozenSet have in common: comparisons and algebra on one moment of each. */
+/* What ConcurrentSet and FrozenSet have in common: comparisons and algebra on one moment of
+ * each. */
 #ifndef CT_SET_ALGEBRA_H
 #define CT_SET_ALGEBRA_H
 
@@ -47,7 +48,7 @@ int ct_set_takes(ct_state *st, PyObject *self, PyObject *other);
      "issuperset($self, other, /)\n--\n\nWhether every element of other is here."},                \
     {"isdisjoint", ct_set_isdisjoint, METH_O,                                                      \
      "isdisjoint($self, other, /)\n--\n\nWhether no element of other is here."},                   \
-    CT_GETSTATE_METHOD, {"__reduce__", ct_set_reduce, METH_NOARGS, NULL},                                              \
+    CT_GETSTATE_METHOD, {"__reduce__", ct_set_reduce, METH_NOARGS, NULL},                          \
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL}
 
 #endif

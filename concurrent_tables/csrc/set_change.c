@@ -1,8 +1,10 @@
-/* Changes of many elements in one step: planned inside the section, user comparisons asked outside it.
+/* Changes of many elements in one step: planned inside the section, user comparisons asked outside
+ * it.
  *
- * A set that no other thread can look at meanwhile (unshared, or the GIL is held all the time) is changed key
- * by key: its first foreign access waits for the section.  One that others see is changed with marks
- * (set_keys.h), or gets the result as a new block in one store where that does not do. */
+ * A set that no other thread can look at meanwhile (unshared, or the GIL is held all the time)
+ * is changed key by key: its first foreign access waits for the section.  One that others see is
+ * changed with marks (set_keys.h), or gets the result as a new block in one store where that
+ * does not do. */
 #include "set_write.h"
 #include "watching.h"
 
@@ -284,8 +286,8 @@ fill_held(change *c, ct_set_keys *fill)
 
 /* -- deciding ----------------------------------------------------------------------------------- */
 
-/* Many searches for absent keys are to come: get dead slots out of their way, once.  Without memory they are
- * slower, no more. */
+/* Many searches for absent keys are to come: get dead slots out of their way, once.  Without
+ * memory they are slower, no more. */
 static void
 sweep_held(change *c)
 {

@@ -1,9 +1,9 @@
 /* Iterators over sets: weakly consistent, safe to share between threads, indifferent to changes.
  *
- * An iterator borrows the block that was current when it was made (set_keys.h), which therefore stays as
- * it is: nothing is yielded twice, and nothing that came later.  Slots are claimed with an atomic counter:
- * threads that share an iterator divide the elements.  Once the set has moved to another block, an element
- * is yielded if the present block still holds the identical object. */
+ * An iterator borrows the block that was current when it was made (set_keys.h), which therefore
+ * stays as it is: nothing is yielded twice, and nothing that came later.  Slots are claimed with
+ * an atomic counter: threads that share an iterator divide the elements.  Once the set has moved
+ * to another block, an element is yielded if the present block still holds the identical object. */
 #include "set_operand.h"
 
 typedef struct {
@@ -118,7 +118,8 @@ iter_traverse(PyObject *self, visitproc visit, void *arg)
     Py_ssize_t at = 0;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(it->table);
-    /* A block that the set has left owns its elements.  They count once: only its last holder may claim them. */
+    /* A block that the set has left owns its elements.  They count once: only its last holder
+     * may claim them. */
     if (it->block == NULL || it->frozen || it->block->owns == CT_OWNS_NOTHING
         || ct_load_relaxed(&it->block->refs) != 1) {
         return 0;

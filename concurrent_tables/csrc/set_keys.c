@@ -194,7 +194,7 @@ ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
     return key;
 }
 
-/* -- changes with marks --------------------------------------------------------------------------- */
+/* -- changes with marks ------------------------------------------------------------------------- */
 
 void
 ct_set_begin_marks(ct_set_keys *block)
@@ -233,10 +233,10 @@ ct_set_end_mark(ct_set_keys *block, size_t slot)
     ct_store_release(&block->used, ct_set_count(block) + (enters ? 1 : -1));
 }
 
-/* Lock-free.  A mark belongs to the change `begun` if that number is the same before and after the mark is
- * loaded: a mark of a later change would bring the later number with it (both are stored with release, the
- * number first), one of an earlier change is gone before the next one begins.  Then what `decided` says in
- * between is said of that change, and true at that moment. */
+/* Lock-free.  A mark belongs to the change `begun` if that number is the same before and after
+ * the mark is loaded: a mark of a later change would bring the later number with it (both are
+ * stored with release, the number first), one of an earlier change is gone before the next one
+ * begins.  Then what `decided` says in between is said of that change, and true at that moment. */
 uintptr_t
 ct_set_settle(const ct_set_keys *shown, const ct_set_slot *slot)
 {
@@ -388,8 +388,9 @@ ct_set_roomy_copy(const ct_set_keys *block, Py_ssize_t more)
     if (block == ct_set_empty || ct_set_room(block) < more) {
         return owning(ct_set_rebuilt(block, ct_set_log2_for(used + more)));
     }
-    return ct_set_crowded(block) ? owning(ct_set_rebuilt(block, ct_set_log2_above((used + more) * 2)))
-                                 : duplicate(block, 1);
+    return ct_set_crowded(block)
+               ? owning(ct_set_rebuilt(block, ct_set_log2_above((used + more) * 2)))
+               : duplicate(block, 1);
 }
 
 ct_set_keys *

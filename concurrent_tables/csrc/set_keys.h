@@ -5,31 +5,33 @@
  *   key word:  0 -> pointer <-> CT_DEAD; its hash is written once, before the first key (I3).
  *              Between any two of them: pointer | CT_ENTERING or pointer | CT_LEAVING
  *
- * Lookups start at `hash & mask`, look at 9 slots more where they fit, then go on with
- * (5*i + perturb + 1) & mask, perturb >>= 5.  A block is replaced when 3/5 of it is filled.
- * Source of the scheme and its constants: CPython Objects/setobject.c.
+ * Lookups start at `hash & mask`, look at 9 slots more where they fit, then go on with (5*i +
+ * perturb + 1) & mask, perturb >>= 5.  A block is replaced when 3/5 of it is filled. Source of the
+ * scheme and its constants: CPython Objects/setobject.c.
  *
- * A dead slot is filled again only by a key of the hash that it has (CPython's never is).  So a key that
- * comes and goes keeps its slot instead of making its probe sequence longer each time, and a hash
- * never changes under a reader.  I2 forbids the reuse of an entry because a reader that had found it would
- * be handed another key's value; a set has no values, and who compares a key that it found in a slot looks
- * afterwards whether that very key is there still.
+ * A dead slot is filled again only by a key of the hash that it has (CPython's never is).  So a key
+ * that comes and goes keeps its slot instead of making its probe sequence longer each time, and a
+ * hash never changes under a reader.  I2 forbids the reuse of an entry because a reader that had
+ * found it would be handed another key's value; a set has no values, and who compares a key that it
+ * found in a slot looks afterwards whether that very key is there still.
  *
- * A hit linearizes at the load of the key.  A miss is right at some moment of the lookup: an element
- * that was there all the time was in one slot all the time, and the slots before that one in its sequence were
- * not empty when it was inserted and never become so again; hence the lookup came by and saw it.
+ * A hit linearizes at the load of the key.  A miss is right at some moment of the lookup: an
+ * element that was there all the time was in one slot all the time, and the slots before that one
+ * in its sequence were not empty when it was inserted and never become so again; hence the lookup
+ * came by and saw it.
  *
- * A change of several elements of a set that others read is one step too.  It marks the keys that enter and
- * those that leave, each mark meaning nothing yet; then one store says that the change is decided; then
- * the marks go.  A reader that meets a marked key of the hash it looks for asks whether the change that the mark
- * belongs to is decided (ct_set_settle).  A key must not leave in the same change that an equal one enters:
- * a reader could pass the one too early and the other too late.
+ * A change of several elements of a set that others read is one step too.  It marks the keys that
+ * enter and those that leave, each mark meaning nothing yet; then one store says that the change is
+ * decided; then the marks go.  A reader that meets a marked key of the hash it looks for asks
+ * whether the change that the mark belongs to is decided (ct_set_settle).  A key must not leave in
+ * the same change that an equal one enters: a reader could pass the one too early and the other too
+ * late.
  *
- * Loans.  Whoever walks the elements without a lock (an iterator, a set operation that may run user code
- * meanwhile) borrows the block under the section.  While `loans` is not 0 the block does not change:
- * a writer puts a copy in its place first.  The copy takes the set's references over, and the
- * lent block gets references of its own before the copy is published, so a borrower may use what it sees
- * unpinned.
+ * Loans.  Whoever walks the elements without a lock (an iterator, a set operation that may run user
+ * code meanwhile) borrows the block under the section.  While `loans` is not 0 the block does not
+ * change: a writer puts a copy in its place first.  The copy takes the set's references over, and
+ * the lent block gets references of its own before the copy is published, so a borrower may use
+ * what it sees unpinned.
  */
 #ifndef CT_SET_KEYS_H
 #define CT_SET_KEYS_H
@@ -39,7 +41,6 @@
 #include "keys.h"
 
 enum { CT_SET_LINEAR = 9, CT_SET_GROWTH = 4, CT_SET_LARGE_GROWTH = 2, CT_SET_LARGE = 50000 };
-enum { CT_NEED_MEMORY = -5 }; /* besides CT_MISS, CT_COMPARE, CT_RESTART, CT_ERROR */
 #define CT_DEAD ((uintptr_t)1)
 #define CT_ENTERING ((uintptr_t)2) /* in the low bits of a key word */
 #define CT_LEAVING ((uintptr_t)4)
@@ -50,8 +51,8 @@ typedef struct {
     ct_word key;
 } ct_set_slot;
 
-/* The first members are those of ct_keys, so that holds, `owns`, ct_pending_block and ct_retire treat
- * both sorts of block alike; the kind tells them apart when one is freed. */
+/* The first members are those of ct_keys, so that holds, `owns`, ct_pending_block and ct_retire
+ * treat both sorts of block alike; the kind tells them apart when one is freed. */
 typedef struct ct_set_keys {
     ct_ssize refs;       /* memory holds */
     uint8_t log2_size;
@@ -124,8 +125,8 @@ ct_set_at(const ct_set_keys *block, Py_ssize_t slot)
     return (PyObject *)word;
 }
 
-/* Walk the live elements, in the order of the slots, of a block that does not change meanwhile.  Start with
- * *at = 0; the slot, or CT_MISS at the end. */
+/* Walk the live elements, in the order of the slots, of a block that does not change meanwhile.
+ * Start with *at = 0; the slot, or CT_MISS at the end. */
 CT_INLINE Py_ssize_t
 ct_set_next(const ct_set_keys *block, Py_ssize_t *at, ct_set_item *item)
 {
@@ -189,8 +190,9 @@ ct_set_walk_on(ct_set_walk *walk, size_t mask)
     walk->at++;
 }
 
-/* The lookup that runs no user code: slot, CT_MISS (walk->at is the empty slot), or CT_COMPARE (walk->at
- * and walk->found must be compared; call again to go on when they differ, after ct_set_walk_on). */
+/* The lookup that runs no user code: slot, CT_MISS (walk->at is the empty slot), or CT_COMPARE
+ * (walk->at and walk->found must be compared; call again to go on when they differ, after
+ * ct_set_walk_on). */
 CT_INLINE Py_ssize_t
 ct_set_probe(const ct_set_keys *block, PyObject *key, Py_hash_t hash, ct_set_walk *walk)
 {
@@ -239,7 +241,8 @@ ct_set_vacant(const ct_set_walk *walk)
 int ct_set_process_init(void);
 int ct_set_log2_above(Py_ssize_t count);    /* smallest allowed log2 of a size greater than `count` */
 int ct_set_log2_for(Py_ssize_t count);      /* the same of a size with room for `count` elements */
-/* An empty block that owns what is put into it (CT_OWNS_ALL); NULL without memory, no exception set. */
+/* An empty block that owns what is put into it (CT_OWNS_ALL); NULL without memory, no exception
+ * set. */
 ct_set_keys *ct_set_new(int log2_size);
 void ct_set_hold(ct_set_keys *block);
 void ct_set_release(ct_set_keys *block);    /* NULL is allowed */
@@ -256,7 +259,7 @@ ct_set_lend_private(ct_set_keys *block) /* the caller's hold becomes a loan */
 void ct_set_free(ct_keys *block);
 size_t ct_set_nbytes(const ct_set_keys *block);
 
-/* -- contents; the caller holds the section and the block is not lent, or it is not published ------ */
+/* -- contents; the caller holds the section and the block is not lent, or it is not published --- */
 
 CT_INLINE int
 ct_set_lent(ct_set_keys *block)
@@ -272,7 +275,8 @@ ct_set_is_vacant(const ct_set_keys *block, size_t slot, Py_hash_t hash)
     return word == 0 || (word == CT_DEAD && block->slots[slot].hash == hash);
 }
 
-/* The slot for an absent key: the first one of its sequence that is empty, or dead and of its hash. */
+/* The slot for an absent key: the first one of its sequence that is empty, or dead and of its
+ * hash. */
 size_t ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash);
 /* Fill such a slot; steals the reference.  Room is there. */
 void ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot);
@@ -291,17 +295,18 @@ int ct_set_identical(const ct_set_keys *block, PyObject *key, Py_hash_t hash);
 /* Slots that the block that replaces this one should exceed. */
 Py_ssize_t ct_set_roomier(const ct_set_keys *block);
 
-/* Copies that borrow their references (CT_OWNS_NOTHING): of 2^log2_size slots and without dummies, or with
- * the same slot numbers.  NULL without memory. */
+/* Copies that borrow their references (CT_OWNS_NOTHING): of 2^log2_size slots and without
+ * dummies, or with the same slot numbers.  NULL without memory. */
 ct_set_keys *ct_set_rebuilt(const ct_set_keys *block, int log2_size);
 ct_set_keys *ct_set_clone(const ct_set_keys *block);
-/* Copies with references of their own (CT_OWNS_ALL): exact, or compact when crowded with dummies. */
+/* Copies with references of their own (CT_OWNS_ALL): exact, or compact when crowded with
+ * dummies. */
 ct_set_keys *ct_set_copy(const ct_set_keys *block);
 ct_set_keys *ct_set_roomy_copy(const ct_set_keys *block, Py_ssize_t more); /* room for `more` */
 ct_set_keys *ct_set_frozen_copy(const ct_set_keys *block); /* the shared empty block when empty */
 void ct_set_own(ct_set_keys *block); /* take a reference to each element */
 
-/* -- blocks that only the caller changes; these run user comparisons ------------------------------ */
+/* -- blocks that only the caller changes; these run user comparisons ---------------------------- */
 
 /* Slot, CT_MISS, or CT_ERROR with an error set. */
 Py_ssize_t ct_set_seek(const ct_set_keys *block, ct_set_item item, ct_set_walk *walk);
@@ -326,13 +331,13 @@ int ct_set_make_room(ct_set_keys **block, Py_ssize_t more);
 int ct_set_trim(ct_set_keys **block);
 /* Add what `from` has and *block lacks; 0 or -1. */
 int ct_set_merge(ct_set_keys **block, const ct_set_keys *from);
-/* Add an element unless an equal one is there; steals the reference; *block may be replaced.  1 added, 0
- * there, -1 error. */
+/* Add an element unless an equal one is there; steals the reference; *block may be replaced.  1
+ * added, 0 there, -1 error. */
 int ct_set_put(ct_set_keys **block, ct_set_item item);
 /* A block of distinct elements, with references of its own; NULL with an error. */
 ct_set_keys *ct_set_of(const ct_set_item *items, Py_ssize_t count);
-/* This block, or one without dummies when it is crowded with them; NULL (and the block freed) with an
- * error. */
+/* This block, or one without dummies when it is crowded with them; NULL (and the block freed)
+ * with an error. */
 ct_set_keys *ct_set_compacted(ct_set_keys *block);
 /* Whether every element of `part` is in `block`: 1, 0, -1. */
 int ct_set_contains_all(const ct_set_keys *block, const ct_set_keys *part);

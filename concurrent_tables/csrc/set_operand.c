@@ -39,8 +39,8 @@ ct_set_is_mapping(PyObject *other)
            || (PyType_HasFeature(Py_TYPE(other), Py_TPFLAGS_HEAPTYPE) && ct_is_mapping(other));
 }
 
-/* The elements of a builtin set or dict, or of a table of one moment, as a list of distinct ones.  1; 0
- * for anything else; -1 with an error. */
+/* The elements of a builtin set or dict, or of a table of one moment, as a list of distinct
+ * ones.  1; 0 for anything else; -1 with an error. */
 static int
 distinct_elements(PyObject *other, PyObject **list)
 {
@@ -198,8 +198,8 @@ expected(const ct_set_source *source)
     return count <= CT_SET_LARGE ? count : 0;
 }
 
-/* A private block of what an iterable yields, lent to the caller.  0; -1 or READ_FAILED with an error, then
- * too *block has what was read so far. */
+/* A private block of what an iterable yields, lent to the caller.  0; -1 or READ_FAILED with an
+ * error, then too *block has what was read so far. */
 static int
 gather_source(ct_state *st, PyObject *other, ct_set_keys **block)
 {

@@ -47,8 +47,8 @@ int ct_set_gather(ct_state *st, PyObject *const *others, Py_ssize_t count, int k
 /* Let the blocks go and raise what was kept; `status` or -1. */
 int ct_set_finish_gather(ct_set_operands *operands, int status);
 
-/* PyObject_Hash(item) has raised: the key and hash to look `item` up by after all, since a mutable set stands
- * for the equal frozen one.  New reference; NULL with the error. */
+/* PyObject_Hash(item) has raised: the key and hash to look `item` up by after all, since a
+ * mutable set stands for the equal frozen one.  New reference; NULL with the error. */
 PyObject *ct_set_lookup_key(ct_state *st, PyObject *item, Py_hash_t *hash);
 
 #endif

@@ -1,13 +1,15 @@
-/* Plans: what a change of many elements does, decided inside one section where no user code may run.
+/* Plans: what a change of many elements does, decided inside one section where no user code may
+ * run.
  *
- * A comparison that only user code can answer is noted; the change then leaves the section, asks, and
- * decides again.  Answers stay, so every round gets further, whatever other threads write (I6). */
+ * A comparison that only user code can answer is noted; the change then leaves the section,
+ * asks, and decides again.  Answers stay, so every round gets further, whatever other threads
+ * write (I6). */
 #ifndef CT_SET_PLAN_H
 #define CT_SET_PLAN_H
 
 #include "set_operand.h"
 
-/* -- answers of user comparisons ------------------------------------------------------------------ */
+/* -- answers of user comparisons ---------------------------------------------------------------- */
 
 typedef struct {
     PyObject *candidate, *key; /* held, so that their addresses stay theirs */
@@ -28,8 +30,8 @@ void ct_memo_init(ct_set_memo *memo);
 void ct_memo_clear(ct_set_memo *memo); /* unlocked: may run finalizers */
 /* Run the comparisons that were missing; none of a key after its first equal one.  0 or -1. */
 int ct_memo_ask(ct_set_memo *memo);
-/* The slot of the element or CT_MISS (it goes to ct_set_vacant(walk)), as far as the answers go.  No user
- * code. */
+/* The slot of the element or CT_MISS (it goes to ct_set_vacant(walk)), as far as the answers go.
+ * No user code. */
 Py_ssize_t ct_memo_seek(ct_set_memo *memo, const ct_set_keys *block, ct_set_item item,
                         ct_set_walk *walk);
 
@@ -53,7 +55,8 @@ typedef struct {
 
 /* Whether a slot is among the removals. */
 int ct_plan_removes(const ct_set_plan *plan, Py_ssize_t slot);
-/* Plan one of CT_PLAN_* for the table's block.  0 or CT_NO_MEMORY; worth nothing while memo->nasked. */
+/* Plan one of CT_PLAN_* for the table's block.  0 or CT_NO_MEMORY; worth nothing while
+ * memo->nasked. */
 int ct_plan_make(ct_set_plan *plan, int kind, const ct_set_keys *block,
                  const ct_set_operands *theirs, ct_set_memo *memo);
 void ct_plan_clear(ct_set_plan *plan);

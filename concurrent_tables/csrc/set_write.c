@@ -1,15 +1,15 @@
-/* Changes of a ConcurrentSet: find without the lock where user code must compare, decide and commit in
- * the section, drop and deliver after it (I6, I7). */
+/* Changes of a ConcurrentSet: find without the lock where user code must compare, decide and
+ * commit in the section, drop and deliver after it (I6, I7). */
 #include "set_write.h"
 #include "watching.h"
 
 enum { PLACE_OTHERS = 4 };
 
-/* -- places found with user comparisons ---------------------------------------------------------- */
+/* -- places found with user comparisons --------------------------------------------------------- */
 
-/* Where a lookup ended.  Valid while the set has this block and the slot this very key; a miss, while no
- * element has the key's hash but those that were compared.  References, so that no other object gets
- * the address of one of them. */
+/* Where a lookup ended.  Valid while the set has this block and the slot this very key; a miss,
+ * while no element has the key's hash but those that were compared.  References, so that no
+ * other object gets the address of one of them. */
 typedef struct {
     ct_set_keys *block; /* held; NULL: nothing looked up yet */
     Py_ssize_t slot;    /* or CT_MISS */
@@ -101,8 +101,8 @@ ct_set_endless(ct_set_table *s, PyObject *key)
     Py_XDECREF(key_name);
 }
 
-/* Compare with the element that the probe stopped at.  Pinned on entry and, unless CT_ERROR is returned,
- * on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the set has moved on. */
+/* Compare with the element that the probe stopped at.  Pinned on entry and, unless CT_ERROR is
+ * returned, on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the set has moved on. */
 static int
 compare_unpinned(ct_set_table *s, ct_record *self, set_place *place, const ct_set_walk *walk,
                  PyObject *key)
@@ -185,7 +185,8 @@ resolve(ct_set_table *s, PyObject *key, Py_hash_t hash, set_place *place)
     }
 }
 
-/* What a lookup without the lock and without user code has seen.  Good as long as the version is the same. */
+/* What a lookup without the lock and without user code has seen.  Good as long as the version is
+ * the same. */
 typedef struct {
     ct_set_keys *block; /* not held; NULL: nothing looked up */
     uint64_t version;
@@ -202,8 +203,8 @@ look(glimpse *seen, ct_set_keys *block, ct_set_item item)
     return seen->slot;
 }
 
-/* Under the section: slot, CT_MISS (it goes to ct_set_vacant(&seen->walk)), CT_COMPARE (resolve first),
- * CT_RESTART (the place is stale). */
+/* Under the section: slot, CT_MISS (it goes to ct_set_vacant(&seen->walk)), CT_COMPARE (resolve
+ * first), CT_RESTART (the place is stale). */
 static Py_ssize_t
 locate(ct_set_table *s, ct_set_item item, const set_place *place, glimpse *seen)
 {
@@ -434,7 +435,8 @@ change_one(ct_set_table *s, ct_set_item item, glimpse *seen, int remove)
     return status;
 }
 
-/* The lookup without the lock, where that may spare the lock: slot, CT_MISS, CT_COMPARE, CT_ERROR. */
+/* The lookup without the lock, where that may spare the lock: slot, CT_MISS, CT_COMPARE,
+ * CT_ERROR. */
 static Py_ssize_t
 glance(ct_set_table *s, ct_set_item item, glimpse *seen)
 {

@@ -31,22 +31,22 @@ int ct_set_remove(ct_set_table *s, PyObject *key, Py_hash_t hash); /* 1 removed,
 int ct_set_pop(ct_set_table *s, PyObject **key); /* 1 with a new reference, 0 when empty, -1 */
 int ct_set_clear(ct_set_table *s);               /* 0 or -1 */
 
-/* A change of many elements, in one step: CT_PLAN_* with these operands.  `whole`: the operand is one
- * whole set or mapping, from which an empty set is said to be cloned.  0 or -1. */
+/* A change of many elements, in one step: CT_PLAN_* with these operands.  `whole`: the operand
+ * is one whole set or mapping, from which an empty set is said to be cloned.  0 or -1. */
 int ct_set_change(ct_set_table *s, int kind, const ct_set_operands *theirs, int whole);
 
-/* -- inside the section, for the files of the set itself ------------------------------------------ */
+/* -- inside the section, for the files of the set itself ---------------------------------------- */
 
 /* A change that raises the version by `bump` begins: from here on nothing can fail. */
 void ct_set_begin_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 void ct_set_end_held(ct_set_table *s, ct_pending *pending, Py_ssize_t bump);
 /* Put `fresh` in the place of the block. */
 void ct_set_publish_held(ct_set_table *s, ct_pending *pending, ct_set_keys *fresh);
-/* A copy of 2^log2_size slots without dead ones, or with the same slots if that is 0, in the place of the block;
- * NULL without memory. */
+/* A copy of 2^log2_size slots without dead ones, or with the same slots if that is 0, in the
+ * place of the block; NULL without memory. */
 ct_set_keys *ct_set_replace_held(ct_set_table *s, ct_pending *pending, int log2_size);
-/* The block, now with `more` slots to use up and not lent: itself, or a copy in its place (with the same
- * slot numbers when `more` is 0); NULL without memory. */
+/* The block, now with `more` slots to use up and not lent: itself, or a copy in its place (with
+ * the same slot numbers when `more` is 0); NULL without memory. */
 ct_set_keys *ct_set_reserve_held(ct_set_table *s, ct_pending *pending, Py_ssize_t more);
 /* The error of a lookup whose comparisons change the set without end. */
 void ct_set_endless(ct_set_table *s, PyObject *key);
