@@ -222,8 +222,6 @@ def _problems(layout: Layout) -> Iterator[str]:
     yield from layout.problems
     if not layout.at_rest:
         yield "a commit is half done (started != version)"
-    if layout.keys_version > layout.version:
-        yield f"keys_version is {layout.keys_version}, more than the version {layout.version}"
     if layout.kind == "sharded":
         return
     if layout.kind == "hashtable":

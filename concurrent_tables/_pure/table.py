@@ -347,7 +347,7 @@ class Table:
         stale = self._snapshot
         if stale is not None:
             self._snapshot = None
-            pending.drop(stale)
+            pending.dropped.append((stale, stale[1]._block.nbytes, False))
 
     def __del__(self) -> None:
         watch = getattr(self, "_watch", None)

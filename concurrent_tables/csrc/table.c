@@ -1,6 +1,8 @@
 /* Tables: life, sharing, sections, pending work.  The rules are in table.h; changes are in write.c. */
 #include "table.h"
 #include "split.h"
+#include "frozen.h"
+#include "set.h"
 #include "watching.h"
 
 /* -- life --------------------------------------------------------------------------------------- */
@@ -287,11 +289,21 @@ ct_pending_drop(ct_pending *pending, PyObject *o)
     }
 }
 
+static size_t
+snapshot_nbytes(ct_state *st, PyObject *snapshot)
+{
+    return PyObject_TypeCheck(snapshot, st->frozen_dict_type)
+               ? ct_keys_nbytes(CT_FROZEN_DICT(snapshot)->keys)
+               : ct_keys_nbytes((ct_keys *)CT_FROZEN_SET(snapshot)->block);
+}
+
 void
 ct_forget_snapshot_slow(ct_table *t, ct_pending *pending)
 {
     CT_POINT(snapshot_drop);
-    ct_pending_drop(pending, ct_exchange_acq_rel(&t->snapshot, NULL));
+    PyObject *snapshot = ct_exchange_acq_rel(&t->snapshot, NULL);
+    pending->nbytes = snapshot_nbytes(t->st, snapshot);
+    ct_pending_drop(pending, snapshot);
     pending->shared = ct_is_shared(t); /* the change may still come to nothing */
 }
 
@@ -302,6 +314,21 @@ ct_pending_block(ct_pending *pending, ct_keys *keys)
         CT_ASSERT(pending->nblocks < 2);
         pending->blocks[pending->nblocks++] = keys;
     }
+}
+
+static void
+drop_one(ct_pending *pending, PyObject *o)
+{
+    ct_state *st = pending->t->st;
+#if CT_FT
+    if (pending->shared && pending->nbytes > 0 && !ct_is_immortal(o)) {
+        size_t nbytes = pending->nbytes; /* the snapshot's, or of what goes along with it */
+        pending->nbytes = 0;
+        ct_retire(st, (uintptr_t)o | CT_ITEM_OBJECT, nbytes);
+        return;
+    }
+#endif
+    ct_drop(st, o, pending->shared);
 }
 
 /* The section is left and the change complete: finalizers and callbacks may do anything (I7). */
@@ -321,11 +348,11 @@ ct_pending_finish_slow(ct_pending *pending)
     }
     pending->nblocks = 0;
     for (int i = 0; i < pending->ndrops; i++) {
-        ct_drop(st, pending->drops[i], shared);
+        drop_one(pending, pending->drops[i]);
     }
     pending->ndrops = 0;
     for (Py_ssize_t i = 0; i < pending->nmore; i++) {
-        ct_drop(st, pending->more[i], shared);
+        drop_one(pending, pending->more[i]);
     }
     pending->nmore = 0;
     PyMem_Free(pending->more);

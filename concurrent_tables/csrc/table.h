@@ -330,6 +330,7 @@ typedef struct {
     ct_table *t;
     int shared;
     int ndrops, nblocks;
+    size_t nbytes; /* of a snapshot among the drops: limbo must not fill up with them */
     PyObject *drops[4];
     ct_keys *blocks[2];
     PyObject **more; /* bulk operations: room is made before the first change */
@@ -347,6 +348,7 @@ ct_pending_init(ct_pending *pending, ct_table *t)
     pending->t = t;
     pending->shared = 0;
     pending->ndrops = pending->nblocks = 0;
+    pending->nbytes = 0;
     pending->more = NULL;
     pending->nmore = 0;
     pending->watch = NULL;
@@ -365,7 +367,8 @@ void ct_pending_finish_slow(ct_pending *pending);
 CT_INLINE void
 ct_pending_finish(ct_pending *pending)
 {
-    if (CT_UNLIKELY(pending->nblocks || pending->more != NULL || pending->spare || pending->watch)) {
+    if (CT_UNLIKELY(pending->nblocks || pending->nbytes || pending->more != NULL || pending->spare
+                    || pending->watch)) {
         ct_pending_finish_slow(pending);
         return;
     }

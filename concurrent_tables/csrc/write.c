@@ -347,6 +347,9 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
 {
     PyObject *dropped = NULL;
     int status = TAKE_LOCK;
+    if (CT_UNLIKELY(!ct_load_relaxed(&t->lockfree))) {
+        return status; /* a hint: the flag that counts is loaded below */
+    }
     ct_record *self = ct_enter(t);
     if (self == NULL) {
         return CT_FAILED;

@@ -68,7 +68,6 @@ DAMAGES: dict[str, tuple[Callable[[Layout], Layout], str]] = {
     "live below the bottom": (lambda x: replace(x, live_range=(3, 9)), "outside of 3..8"),
     "live above the top": (lambda x: replace(x, live_range=(1, 7)), "outside of 1..6"),
     "commit half done": (lambda x: replace(x, at_rest=False), "half done"),
-    "versions": (lambda x: replace(x, version=x.keys_version - 1), "keys_version"),
     "own report": (lambda x: replace(x, problems=("I9: odd",)), "I9: odd"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -114,3 +115,17 @@ def test_a_block_at_the_address_of_an_older_one_is_another_block(ct: Any) -> Non
         table[Swapping(8)] = "new"
         assert {key.name: value for key, value in table.items()} == {4: "other", 8: "new"}
         ct.reclaim.flush()
+
+
+@pytest.mark.parametrize("name", ["ConcurrentDict", "ConcurrentSet"])
+def test_snapshots_of_a_large_shared_table_do_not_pile_up(ct: Any, name: str) -> None:
+    table = getattr(ct, name)(dict.fromkeys(range(20_000)))
+    run_threads(lambda: 1 in table, lambda: 2 in table)
+    snapshots = []
+    for number in range(40):
+        if name == "ConcurrentDict":
+            table[1] = number
+        else:
+            table.add(-1 - number)
+        snapshots.append(weakref.ref(table.snapshot()))
+    assert sum(snapshot() is not None for snapshot in snapshots) <= 5
