@@ -388,8 +388,8 @@ fill_compact(ct_split *s, const ct_plan *plan)
             Py_INCREF(plan->values[i]);
             ct_store_release(&values[plan->ix[i]], (uintptr_t)plan->values[i]);
         }
-        ct_store_release(&s->state, word + CT_WORD_ONE_VERSION
-                                        + CT_WORD_ONE_USED * (uint64_t)plan->count);
+        /* As many versions as keys: the word has none for the set of keys beside the number of keys. */
+        ct_store_release(&s->state, word + (CT_WORD_ONE_VERSION + CT_WORD_ONE_USED) * (uint64_t)plan->count);
         ct_self()->writes++;
         done = 1;
     }
