@@ -291,6 +291,12 @@ def test_waiting_for_a_lock_is_part_of_the_time() -> None:
     assert sample_of([waited]).clean == 1.0
 
 
+def test_a_few_laps_that_wait_are_not_lost_among_many_that_do_not() -> None:
+    laps = [_lap(100 * number, 100 * number + 100) for number in range(9)]
+    laps.append(_lap(900, 2000, cpu=100, switches=(1, 0)))
+    assert sample_of([laps]).wall_ns == 20.0
+
+
 def test_without_clean_laps_overlapping_ones_count_and_the_sample_says_so() -> None:
     preempted = [_lap(0, 100, cpu=50, switches=(0, 1)), _lap(100, 400, cpu=50, switches=(0, 2))]
     sample = sample_of([preempted, [_lap(0, 100)]])
