@@ -77,6 +77,8 @@ class Profile:
         so that it is atomic although other threads change the operand; "*" for any.
     plain_operands: kinds of operands for which operations keep their promise, "*" for all: others
         run code of their own while they are read.
+    hostile: what keys may do while they are compared, without harm to more than the operation itself
+        (sampling/hostile.py).
     errors: names of exceptions that operations with a loose result may raise.
     makers: expressions that make an instance, with `T` the type and `{contents}` a dict for
         mappings and a list of keys for all others; the first is used most.
@@ -100,6 +102,7 @@ class Profile:
     python_keys: bool = True
     locked_operands: frozenset[str] = frozenset()
     plain_operands: frozenset[str] = frozenset({"*"})
+    hostile: frozenset[str] = frozenset({"collide", "sleep"})
     errors: frozenset[str] = frozenset()
     makers: tuple[str, ...] = ()
 
@@ -164,6 +167,9 @@ class Profile:
             **table(loose, LOOSE_READ, source),
         }
         return Profile(name, promises, source=source, **more)
+
+
+ALL_HOSTILE = frozenset({"collide", "sleep", "raise", "reenter", "clear"})
 
 
 def table(names: str, levels: tuple[Effect, Result], source: str) -> dict[str, Promise]:

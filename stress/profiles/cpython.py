@@ -19,6 +19,7 @@ of many keys half done (`clear` excepted).
 from __future__ import annotations
 
 from .base import (
+    ALL_HOSTILE,
     ATOMIC,
     GLIMPSE,
     LOOSE_READ,
@@ -126,35 +127,35 @@ _PLAIN = frozenset({"set", "frozenset", "dict", "own", "self", "pairs", "list", 
 
 PROFILES = {
     "builtins.dict": Profile(
-        "dict", _DICT, _C_CALLS, "D, H", ordered=True, python_keys=False, errors=_ERRORS,
+        "dict", _DICT, _C_CALLS, "D, H", ordered=True, python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         locked_operands=frozenset({"dict", "self"}), plain_operands=_PLAIN,
         makers=("T({contents})", "aged(T({contents}))", "instance_dict({contents})"),
     ),
     "builtins.set": Profile(
-        "set", _SET, _C_CALLS, "D, H", python_keys=False, errors=_ERRORS,
+        "set", _SET, _C_CALLS, "D, H", python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         locked_operands=_BOTH_LOCKED, plain_operands=_PLAIN, makers=("T({contents})", "aged(T({contents}))"),
     ),
     "builtins.frozenset": Profile(
-        "frozenset", _SET, _C_CALLS, "D, H", python_keys=False, errors=_ERRORS,
+        "frozenset", _SET, _C_CALLS, "D, H", python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         locked_operands=_BOTH_LOCKED, plain_operands=_PLAIN,
     ),
     "collections.Counter": Profile(
         "Counter", _COUNTER, (Promise(*UNKNOWN, "not documented"), _C_CALLS[1]), "D, H",
-        ordered=True, python_keys=False, errors=_ERRORS,
+        ordered=True, python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         locked_operands=frozenset({"self"}),
     ),
     "collections.OrderedDict": Profile(
         "OrderedDict", _ORDERED_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
-        errors=_ERRORS, makers=("T({contents})", "aged(T({contents}))"),
+        errors=_ERRORS, hostile=ALL_HOSTILE, makers=("T({contents})", "aged(T({contents}))"),
         locked_operands=frozenset({"self"}),
     ),
     "collections.defaultdict": Profile(
         "defaultdict", _DEFAULT_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
-        errors=_ERRORS, locked_operands=frozenset({"dict", "self"}),
+        errors=_ERRORS, hostile=ALL_HOSTILE, locked_operands=frozenset({"dict", "self"}),
         makers=("T(Fresh, {contents})", "T(int, {contents})", "T(None, {contents})"),
     ),
     "collections.deque": Profile(
-        "deque", _DEQUE, _C_CALLS, "C, H", python_keys=False, errors=_ERRORS,
+        "deque", _DEQUE, _C_CALLS, "C, H", python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         makers=("T({contents})", "T({contents}, 4)"), locked_operands=frozenset({"self"}),
     ),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .base import ATOMIC, LOOSE_READ, READ, STEPS, UNKNOWN, Profile, Promise, names_of
+from .base import ALL_HOSTILE, ATOMIC, LOOSE_READ, READ, STEPS, UNKNOWN, Profile, Promise, names_of
 
 __all__ = ["our_profile"]
 
@@ -38,7 +38,7 @@ def our_profile(name: str) -> Profile | None:
         ordered=name not in _UNORDERED,
         arbitrary=frozenset({"pop"} if name in _SETS else {"popitem"} & _popitem(name)),
         errors=frozenset({"KeyError", "StopIteration", "ValueError"}),
-        locked_operands=frozenset(),
+        hostile=ALL_HOSTILE,
     )
 
 

@@ -71,7 +71,12 @@ class Generator:
     def _draw(self, number: int, pair: tuple[str, str]) -> Scenario:
         rng = self._rng
         large = rng.random() < 0.12
-        values = Values.draw(rng, counts=self._subject.counts, large=large)
+        values = Values.draw(
+            rng,
+            counts=self._subject.counts,
+            large=large,
+            hostile=sorted(self._subject.profile.hostile),
+        )
         self._operands: dict[str, str] = {}
         self._contents: dict[str, str] = {}
         self._elements: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
@@ -201,6 +206,7 @@ class Generator:
             or {"o", "ks"} <= op.fields
             or (self._values.python_keys and not profile.python_keys)
             or (op.name in profile.arbitrary)
+            or self._values.hostile
         )
         if uncertain:
             effect = Effect.UNKNOWN if op.writes and op.on == "a" else Effect.NONE

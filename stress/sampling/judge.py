@@ -25,6 +25,7 @@ _LOOK_EVERY = 16
 _SHOWN_ROWS = 12
 # What an operand that other threads change may raise when it is read.
 _OPERAND_ERRORS = frozenset({"RuntimeError", "KeyError", "IndexError", "ValueError"})
+_HOSTILE_ERRORS = _OPERAND_ERRORS | {"HostileError", "TypeError", "RecursionError"}
 _ALWAYS_WRONG = frozenset({"SystemError", "MemoryError", "UnboundLocalError", "BufferError"})
 
 
@@ -88,6 +89,8 @@ class Judge:
                     continue
                 call = self._woven.scenario.threads[thread][index]
                 expected = allowed | self._outcomes.errors.get((thread, index), frozenset())
+                if self._woven.scenario.values.hostile:
+                    expected |= _HOSTILE_ERRORS
                 if call.shared or call.on != "a":
                     expected |= _OPERAND_ERRORS
                 for error in raised:

@@ -65,7 +65,6 @@ class Scenario:
     iterator: str = ""
     contents: tuple[tuple[str, str], ...] = ()
     operands: tuple[tuple[str, str], ...] = ()
-    hostile: str = ""
 
     @property
     def calls(self) -> list[Call]:
@@ -73,8 +72,10 @@ class Scenario:
 
     @property
     def judged(self) -> bool:
-        """Whether the state at rest can be judged exactly."""
-        return all(call.effect is not Effect.UNKNOWN for call in self.calls)
+        """Whether the state at rest can be judged exactly; hostile keys change it on their own."""
+        return not self.values.hostile and all(
+            call.effect is not Effect.UNKNOWN for call in self.calls
+        )
 
     def pairs(self) -> set[tuple[str, str]]:
         """Names of operations that met: sorted pairs of calls of different threads."""
@@ -110,7 +111,7 @@ class Scenario:
         lines += [f"{name} = {source}" for name, source in self.operands]
         for number, thread in enumerate(self.threads):
             lines.append(f"thread {number}: " + "; ".join(call.text for call in thread))
-        style = self.values.style
+        style = " ".join(filter(None, (self.values.style, self.values.hostile)))
         lines.append(f"{len(self.values.namespace()['K'])} keys of style {style!r}")
         return lines
 

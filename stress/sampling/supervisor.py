@@ -26,7 +26,7 @@ from .journal import Journal
 __all__ = ["HarnessError", "Sampling", "sample"]
 
 _HANG_SECONDS = 10.0  # without any progress
-_HANG_CPU_SECONDS = 4.0  # of the child's own processor time without any progress
+_HANG_CPU_SECONDS = 2.5  # of the child's own processor time without any progress
 _START_SECONDS = 10.0
 _MOST_HANGS = 8  # each costs seconds
 _MOST_BARREN = 20  # deaths in a row without a single sample
@@ -153,6 +153,8 @@ class _Supervisor:
                 raise self._broken
             if self._ended and not hung:
                 return True
+            if status > 0 and not hung and journal.description() is None:
+                raise HarnessError("\n".join(_lines(os.path.join(folder, "errors"))))
             self._death(status, hung, journal, stacks, folder)
         finally:
             journal.remove()

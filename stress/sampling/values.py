@@ -9,16 +9,18 @@ counts tell of references that were lost or given up twice.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from ..keys import ObjectKey
+from .hostile import HostileKey
 
 __all__ = ["KEY_STYLES", "VALUE_STYLES", "Fresh", "Token", "Values"]
 
 HOT_KEYS = 6  # named K0..K5: what operations on single keys use
+_HOSTILE_SHARE = 0.07
 _FIRST_VALUE = 10**9  # above every cache of small integers
 
 
@@ -91,12 +93,14 @@ class Values:
 
     `style` and `value_style` name entries of the tables above, `size` is how many keys there are
     in all (the first `HOT_KEYS` are those of single-key operations), `salt` keeps keys apart.
+    `hostile` is the mode of keys of the style "hostile" (hostile.py).
     """
 
     style: str
     value_style: str
     size: int
     salt: int
+    hostile: str = ""
 
     @property
     def python_keys(self) -> bool:
@@ -110,7 +114,7 @@ class Values:
 
     def namespace(self) -> dict[str, Any]:
         """`K` and `V`: all keys and values; `K0`... the hot ones."""
-        make = KEY_STYLES[self.style]
+        make = self._hostile if self.hostile else KEY_STYLES[self.style]
         keys = [make(number, self.salt) for number in range(max(self.size, HOT_KEYS))]
         make_value = VALUE_STYLES[self.value_style]
         values = [make_value(number, self.salt) for number in range(len(keys) + HOT_KEYS)]
@@ -120,10 +124,21 @@ class Values:
             names[f"V{number}"] = values[len(keys) + number]  # not among the initial values
         return names
 
+    def _hostile(self, number: int, salt: int) -> HostileKey:
+        return HostileKey(f"{number}-{salt}", self.hostile)
+
     @staticmethod
-    def draw(rng: Random, *, counts: bool, large: bool) -> Values:
-        """Some style and size; `counts`: values are numbers that can be added and compared."""
+    def draw(rng: Random, *, counts: bool, large: bool, hostile: Sequence[str] = ()) -> Values:
+        """Some style and size.
+
+        `counts`: values are numbers that can be added and compared. `hostile`: modes of hostile
+        keys that may be drawn.
+        """
         style = rng.choices(list(KEY_STYLES), (22, 13, 18, 15, 6, 4, 8, 14))[0]
         kinds = ["int", "small"] if counts else list(VALUE_STYLES)
         size = rng.choice((50, 120, 400, 2000)) if large else rng.randint(2, 12)
+        if hostile and rng.random() < _HOSTILE_SHARE:
+            salt = rng.randrange(1, 1 << 20)
+            mode = rng.choice(hostile)
+            return Values("hostile", rng.choice(kinds), rng.randint(2, 12), salt, mode)
         return Values(style, rng.choice(kinds), size, rng.randrange(1, 1 << 20))

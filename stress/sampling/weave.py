@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .freeze import caught
+from .hostile import HERE
 from .pool import patience
 from .scenario import Call, Scenario
 from .subject import Subject
@@ -49,6 +50,7 @@ def weave(scenario: Scenario, subject: Subject, *, spinning: bool) -> Woven:
     """Compile a scenario; raises what its operands raise when they are made."""
     names = {**subject.namespace(), **scenario.values.namespace(), "caught": caught}
     names["patience"] = patience
+    names["here"] = HERE
     names["contents"] = subject.contents
     for name, source in (*scenario.contents, *scenario.operands):
         names[name] = eval(source, names)
@@ -94,6 +96,8 @@ def _thread(number: int, calls: tuple[Call, ...], scenario: Scenario, spinning: 
         *(f"        {name} = {name.upper()}[n]" for name in used),
         "        J[0] = n + 1",
     ]
+    if scenario.values.hostile:
+        lines.append(f"        here.container = {used[0] if used[0] in 'ab' else 'A[n]'}")
     if spinning:
         condition = " or ".join(f"T{t}[0] <= n" for t in others)
         lines += [
@@ -112,6 +116,8 @@ def _thread(number: int, calls: tuple[Call, ...], scenario: Scenario, spinning: 
             "        except BaseException as error:",
             f"            R{index}[n] = caught(error)",
         ]
+    if scenario.values.hostile:
+        lines.append("        here.container = None")
     lines += ["        J[1] = 0", f"    {' = '.join(used)} = r = None"]
     return lines
 

@@ -14,6 +14,7 @@ from stress.profiles import Effect, Profile, Result, profile_of, register
 from stress.sampling.catalogue import catalogue_of
 from stress.sampling.freeze import Raised, freeze
 from stress.sampling.generator import Generator
+from stress.sampling.hostile import HERE, MODES, HostileError, HostileKey
 from stress.sampling.journal import ARRIVED, DOING, Journal
 from stress.sampling.outcomes import admissible
 from stress.sampling.sampler import Run, Sampler
@@ -249,3 +250,34 @@ def test_the_journal_tells_another_mapping_what_was_in_flight(journal: Journal) 
     assert other.progress == 1
     journal.clear()
     assert other.in_flight() == []
+
+
+# -- hostile keys ----------------------------------------------------------------------------------
+
+
+def test_hostile_keys_act_only_inside_samples() -> None:
+    def pair(mode: str) -> list[HostileKey]:
+        return [HostileKey(name, mode) for name in "ab"]
+
+    for mode in MODES:
+        assert len(dict.fromkeys(pair(mode))) == 2
+    container = {1: 2}
+    HERE.container = container
+    try:
+        with pytest.raises(HostileError):
+            for _ in range(20):
+                dict.fromkeys(pair("raise"))
+        for _ in range(20):
+            assert len({*pair("sleep"), *pair("collide")}) == 2
+        first, second = pair("clear")
+        assert not any(first == second for _ in range(20)) and container == {}
+    finally:
+        HERE.container = None
+
+
+def test_nothing_exact_is_concluded_from_hostile_keys() -> None:
+    values = Values("hostile", "int", 3, 1, "clear")
+    one = Scenario(0, "set", values, "T(C0)", ((call("a.add(K0)"),), (call("a.add(K1)"),)))
+    assert not one.judged
+    assert profile_of(LockedDict).hostile == {"collide", "sleep"}
+    assert profile_of(dict).hostile == set(MODES)
