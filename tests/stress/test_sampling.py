@@ -264,9 +264,10 @@ def test_hostile_keys_act_only_inside_samples() -> None:
     container = {1: 2}
     HERE.container = container
     try:
+        raising = pair("raise")
         with pytest.raises(HostileError):
             for _ in range(20):
-                dict.fromkeys(pair("raise"))
+                dict.fromkeys(raising)
         for _ in range(20):
             assert len({*pair("sleep"), *pair("collide")}) == 2
         first, second = pair("clear")

@@ -45,7 +45,7 @@ def test_an_exit_is_a_finding() -> None:
 def test_a_hang_is_a_finding_with_stacks() -> None:
     result = found("Hanging", 8.0, stall_seconds=1.0)
     (first, *_) = [each for each in result.findings if each["kind"] == "hang"]
-    assert "clear" in first["names"]
+    assert first["names"] and first["evidence"]["in flight"]
     assert any("in clear" in line for line in first["evidence"]["stacks"])
 
 
