@@ -127,7 +127,9 @@ static PyType_Slot names_slots[] = {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *parts; /* a tuple of iterators that may be shared between threads */
+    /* A tuple of iterators, and one more reference to each: an iterator that has only one takes it that one
+     * thread has it, but whoever has the chain has its parts. */
+    PyObject *parts;
     ct_ssize at;     /* those before it are exhausted */
 } ct_chain;
 
@@ -141,6 +143,9 @@ ct_chain_new(ct_state *st, PyObject *parts)
         return NULL;
     }
     chain->parts = parts;
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); at++) {
+        Py_INCREF(PyTuple_GET_ITEM(parts, at)); /* see ct_chain */
+    }
     ct_store_relaxed(&chain->at, 0);
     PyObject_GC_Track(chain);
     return (PyObject *)chain;
@@ -180,8 +185,12 @@ chain_length_hint(PyObject *self, PyObject *Py_UNUSED(ignored))
 static int
 chain_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    PyObject *parts = ((ct_chain *)self)->parts;
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((ct_chain *)self)->parts);
+    Py_VISIT(parts);
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); at++) {
+        Py_VISIT(PyTuple_GET_ITEM(parts, at));
+    }
     return 0;
 }
 
@@ -189,8 +198,12 @@ static void
 chain_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject *parts = ((ct_chain *)self)->parts;
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(((ct_chain *)self)->parts);
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); at++) {
+        Py_DECREF(PyTuple_GET_ITEM(parts, at)); /* the tuple has another */
+    }
+    Py_DECREF(parts);
     type->tp_free(self);
     Py_DECREF(type);
 }
