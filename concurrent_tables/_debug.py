@@ -14,14 +14,26 @@ __all__ = ["ENABLED", "live_tables", "register"]
 
 ENABLED = os.environ.get("CONCURRENT_TABLES_DEBUG", "") not in ("", "0")
 
-_registry: dict[int, weakref.ref[Any]] = {}
+
+class _Entry(weakref.ref[Any]):
+    """A weak reference that knows its place in the registry, so that it needs no closure."""
+
+    __slots__ = ("key",)
+    key: int
+
+
+_registry: dict[int, _Entry] = {}
+
+
+def _forget(entry: Any) -> None:
+    _registry.pop(entry.key, None)
 
 
 def register(table: Any) -> None:
     """Remember `table` weakly (called by constructors in debug mode only)."""
-    key = id(table)
-    ref = weakref.ref(table, lambda _: _registry.pop(key, None))
-    _registry[key] = ref
+    entry = _Entry(table, _forget)
+    entry.key = id(table)
+    _registry[entry.key] = entry
 
 
 def live_tables() -> list[Any]:

@@ -24,8 +24,14 @@ def pairs_of(other: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
         return list(dict.items(other))  # as dict does, without asking the subclass
     if hasattr(other, "keys"):
-        return ((key, other[key]) for key in other.keys())  # noqa: SIM118 (the dict protocol)
+        return _looked_up_pairs(other)
     return _checked_pairs(other)
+
+
+def _looked_up_pairs(other: Any) -> Iterator[tuple[Any, Any]]:
+    # Not a generator expression: CPython up to 3.12 leaks `other` when it cannot make its cell.
+    for key in other.keys():  # noqa: SIM118 (the dict protocol)
+        yield key, other[key]
 
 
 def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

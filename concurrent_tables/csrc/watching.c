@@ -505,17 +505,31 @@ change_watchers(ct_table *t, const char *method, PyObject *listener, PyObject *w
     return status;
 }
 
+/* 1 and a borrowed reference, 0 when it was not given, -1 with an error (no memory). */
+static int
+keyword(PyObject *kwargs, const char *name, PyObject **value)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    *value = key == NULL ? NULL : PyDict_GetItemWithError(kwargs, key);
+    Py_XDECREF(key);
+    return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
 static PyObject *
 make_filter(ct_state *st, PyObject *kwargs, Py_ssize_t known)
 {
     PyObject *kinds = NULL, *keys = Py_None;
     PyObject *all = PyObject_GetAttrString(st->events, "ALL_KINDS");
     PyObject *filter = NULL;
-    if (kwargs != NULL) {
-        kinds = PyDict_GetItemString(kwargs, "kinds");
-        PyObject *given = PyDict_GetItemString(kwargs, "keys");
-        keys = given != NULL ? given : Py_None;
-        known += (kinds != NULL) + (given != NULL);
+    if (kwargs != NULL && all != NULL) {
+        PyObject *given;
+        int has_kinds = keyword(kwargs, "kinds", &kinds);
+        int has_keys = has_kinds < 0 ? -1 : keyword(kwargs, "keys", &given);
+        if (has_keys < 0) {
+            goto done;
+        }
+        keys = has_keys ? given : Py_None;
+        known += has_kinds + has_keys;
         if (known != PyDict_GET_SIZE(kwargs)) {
             PyErr_SetString(PyExc_TypeError, "unexpected keyword argument; kinds and keys are known");
             goto done;
@@ -567,8 +581,10 @@ ct_subscription(ct_state *st, PyObject *named, PyObject *args, PyObject *kwargs,
         return NULL;
     }
     if (maxlen == NULL && kwargs != NULL) {
-        maxlen = PyDict_GetItemString(kwargs, "maxlen");
-        known = maxlen != NULL;
+        known = keyword(kwargs, "maxlen", &maxlen);
+        if (known < 0) {
+            return NULL;
+        }
     }
     PyObject *filter = make_filter(st, kwargs, known);
     PyObject *number = maxlen != NULL ? Py_NewRef(maxlen) : PyLong_FromLong(1024);
