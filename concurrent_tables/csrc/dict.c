@@ -435,9 +435,11 @@ dict_dealloc(PyObject *self)
     if (CT_TABLE(self)->weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
+    Py_TRASHCAN_BEGIN(self, dict_dealloc) /* a chain of tables may be longer than the stack */
     ct_table_release(CT_TABLE(self));
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 /* -- the type ----------------------------------------------------------------------------------- */

@@ -192,9 +192,11 @@ frozen_dealloc(PyObject *self)
     if (CT_FROZEN_SET(self)->weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
+    Py_TRASHCAN_BEGIN(self, frozen_dealloc) /* a chain of tables may be longer than the stack */
     frozen_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyMethodDef frozen_methods[] = {

@@ -629,6 +629,7 @@ table_dealloc(PyObject *self)
     if (t->base.weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
+    Py_TRASHCAN_BEGIN(self, table_dealloc) /* a chain of tables may be longer than the stack */
     Py_XDECREF((PyObject *)ct_exchange_acq_rel(&t->block, NULL));
     Py_XDECREF(ct_exchange_acq_rel(&t->walks, NULL));
     Py_CLEAR(t->hash);
@@ -638,6 +639,7 @@ table_dealloc(PyObject *self)
     ct_table_release(&t->base);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 /* -- the type ----------------------------------------------------------------------------------- */

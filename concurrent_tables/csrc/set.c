@@ -456,10 +456,12 @@ set_dealloc(PyObject *self)
     if (CT_TABLE(self)->weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
+    Py_TRASHCAN_BEGIN(self, set_dealloc) /* a chain of tables may be longer than the stack */
     drop_block(CT_SET(self), 0); /* nobody has a reference, so nobody is reading */
     ct_table_release(CT_TABLE(self));
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 /* -- the type ----------------------------------------------------------------------------------- */

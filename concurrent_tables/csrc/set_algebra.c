@@ -602,19 +602,19 @@ ct_set_xor(PyObject *a, PyObject *b)
 
 /* -- the rest ----------------------------------------------------------------------------------- */
 
-/* A list of the elements of one moment. */
+/* The elements of one moment, in a tuple: a list whose array gets no memory crashes CPython 3.14t. */
 static PyObject *
 members_of(ct_state *st, PyObject *self)
 {
     ct_set_keys *block = ct_set_still_block(st, self);
-    PyObject *list = block == NULL ? NULL : PyList_New(ct_set_count(block));
+    PyObject *members = block == NULL ? NULL : PyTuple_New(ct_set_count(block));
     ct_set_item item;
     Py_ssize_t at = 0, count = 0;
-    while (list != NULL && ct_set_next(block, &at, &item) >= 0) {
-        PyList_SET_ITEM(list, count++, Py_NewRef(item.key));
+    while (members != NULL && ct_set_next(block, &at, &item) >= 0) {
+        PyTuple_SET_ITEM(members, count++, Py_NewRef(item.key));
     }
     ct_set_give_back(block);
-    return list;
+    return members;
 }
 
 /* "Name({a, b})", "Name()". */
@@ -622,18 +622,18 @@ static PyObject *
 repr_of_members(PyObject *name, PyObject *members)
 {
     PyObject *inner, *comma, *joined, *result = NULL;
-    if (PyList_GET_SIZE(members) == 0) {
+    if (PyTuple_GET_SIZE(members) == 0) {
         return PyUnicode_FromFormat("%U()", name);
     }
     comma = PyUnicode_FromString(", ");
-    inner = comma == NULL ? NULL : PyList_New(PyList_GET_SIZE(members));
-    for (Py_ssize_t i = 0; inner != NULL && i < PyList_GET_SIZE(members); i++) {
-        PyObject *text = PyObject_Repr(PyList_GET_ITEM(members, i));
+    inner = comma == NULL ? NULL : PyTuple_New(PyTuple_GET_SIZE(members));
+    for (Py_ssize_t i = 0; inner != NULL && i < PyTuple_GET_SIZE(members); i++) {
+        PyObject *text = PyObject_Repr(PyTuple_GET_ITEM(members, i));
         if (text == NULL) {
             Py_CLEAR(inner);
             break;
         }
-        PyList_SET_ITEM(inner, i, text);
+        PyTuple_SET_ITEM(inner, i, text);
     }
     joined = inner == NULL ? NULL : PyUnicode_Join(comma, inner);
     if (joined != NULL) {
@@ -669,7 +669,9 @@ ct_set_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     PyObject *members = st == NULL ? NULL : members_of(st, self);
-    PyObject *arguments = members == NULL ? NULL : PyTuple_Pack(1, members);
+    PyObject *list = members == NULL ? NULL : PySequence_List(members);
+    PyObject *arguments = list == NULL ? NULL : PyTuple_Pack(1, list);
+    Py_XDECREF(list);
     Py_XDECREF(members);
     return ct_recipe(self, Py_NewRef((PyObject *)Py_TYPE(self)), arguments, NULL);
 }

@@ -586,6 +586,7 @@ sharded_dealloc(PyObject *self)
     if (s->weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
+    Py_TRASHCAN_BEGIN(self, sharded_dealloc) /* a chain of tables may be longer than the stack */
     for (Py_ssize_t i = 0; i < s->count; i++) { /* an iterator or gate may still have one */
         ct_table *t = s->shards[i];
         t->log = NULL;
@@ -599,6 +600,7 @@ sharded_dealloc(PyObject *self)
     Py_CLEAR(s->watch);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 /* -- the type ----------------------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ READS: dict[str, Any] = {
     "keys": lambda t, w: list(t.keys()),
     "values": lambda t, w: list(t.values()),
     "items": lambda t, w: list(t.items()),
-    "view in": lambda t, w: (w.old[1] in t.keys(), (w.old[1], 1) in t.items(), 1 in t.values()),  # noqa: SIM118
+    "view in": lambda t, w: (w.old[1] in t.keys(), (w.old[1], 1) in t.items(), 1 in t.values()),
     "keys &": lambda t, w: t.keys() & set(w.old),
     "keys |": lambda t, w: t.keys() | w.fresh,
     "keys -": lambda t, w: t.keys() - w.old[:2],
