@@ -152,7 +152,7 @@ PROFILES = {
     "collections.defaultdict": Profile(
         "defaultdict", _DEFAULT_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
         errors=_ERRORS, hostile=ALL_HOSTILE, locked_operands=frozenset({"dict", "self"}),
-        makers=("T(Fresh, {contents})", "T(int, {contents})", "T(None, {contents})"),
+        makers=("T(Factory(), {contents})", "T(int, {contents})", "T(None, {contents})"),
     ),
     "collections.deque": Profile(
         "deque", _DEQUE, _C_CALLS, "C, H", python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,

@@ -212,9 +212,9 @@ class Generator:
             effect = Effect.UNKNOWN if op.writes and op.on == "a" else Effect.NONE
             result = Result.LOOSE
         names = {
-            "a": container, "w": "w", "i": "i", "k": f"K{rng.randrange(HOT_KEYS)}",
-            "v": f"V{rng.randrange(HOT_KEYS)}", "n": str(rng.choice((0, 1, 1, 2, 3))),
-            "f": rng.choice(("Fresh", "list", "int")), "g": "id",
+            "a": container, "w": "w", "i": "i", "k": self._one("K"),
+            "v": self._one("V"), "n": str(rng.choice((0, 1, 1, 2, 3))),
+            "f": rng.choice(("Factory()", "Fresh", "list", "int")), "g": "id",
             "o": operand, "ks": iterable_text(iterable, f"({lists[0]})", f"({lists[1]})"),
             "m": f"dict(({lists[1]}))", "p": f"[{lists[1]}]",
         }  # fmt: skip
@@ -241,6 +241,8 @@ class Generator:
             return ()
         if len(keys) > _MOST_STEPS or len(pairs) > _MOST_STEPS:
             return ()
+        if kind in ("set", "frozenset") and self._subject.profile.ordered:
+            return ()  # nobody knows in which order it is read
         mapping = kind in _MAPPINGS or "m" in op.fields
         if kind == "Counter" and "o" in op.fields:
             pairs = [(key, "1") for key in keys]
@@ -248,8 +250,6 @@ class Generator:
             if mapping:
                 return ()  # a loop in Python
             parts = keys if kind in _KEYS else []
-            if kind in ("set", "frozenset"):
-                parts = list(dict.fromkeys(keys))
             if kind == "pairs" or "p" in op.fields:
                 parts = [f"({key}, {value})" for key, value in pairs]
             return tuple(f"{container}.update([{part}])" for part in parts)
@@ -265,10 +265,10 @@ class Generator:
         """Some keys, and pairs of them with values, as source: `K1, K3,` and `(K1, V0), ...`."""
         rng = self._rng
         size = rng.choice((0, 1, 2, 2, 3, 4))
-        keys = [f"K{rng.randrange(HOT_KEYS)}" for _ in range(size)]
+        keys = [self._one("K") for _ in range(size)]
         if rng.random() < 0.8:
             keys = list(dict.fromkeys(keys))
-        values = [f"V{rng.randrange(HOT_KEYS)}" for _ in keys]
+        values = [self._one("V") for _ in keys]
         pairs = [f"({key}, {value})" for key, value in zip(keys, values, strict=True)]
         return (
             "".join(f"{key}, " for key in keys).strip(),
@@ -303,7 +303,7 @@ class Generator:
         template = rng.choice(_PEER_CALLS[self._b])
         lists = self._part()
         names = {
-            "k": f"K{rng.randrange(HOT_KEYS)}", "v": f"V{rng.randrange(HOT_KEYS)}", "n": "1",
+            "k": self._one("K"), "v": self._one("V"), "n": "1",
             "ks": f"({lists[0]})", "p": f"[{lists[1]}]",
         }  # fmt: skip
         source = template.format(**names)
@@ -325,7 +325,12 @@ class Generator:
         """The source of an instance; its contents are bound to a name once."""
         name = f"C{len(self._contents)}"
         self._contents[name] = f"contents({keys}, {values})"
-        return maker.format(contents=name)
+        return maker.format(contents=f"renewed({name})" if self._values.dying else name)
+
+    def _one(self, letter: str) -> str:
+        """The source of a hot key or of a value."""
+        name = f"{letter}{self._rng.randrange(HOT_KEYS)}"
+        return f"({name} + 0.0)" if self._values.dying else name
 
 
 def _weakened(scenario: Scenario) -> Scenario:

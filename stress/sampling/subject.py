@@ -17,7 +17,7 @@ from ..options import UsageError
 from ..profiles import Profile, profile_of
 from ..targets import Kind, Target
 from .freeze import freeze, state_of
-from .values import Fresh
+from .values import Factory, Fresh
 
 __all__ = ["Subject", "shape_of"]
 
@@ -60,6 +60,8 @@ class Subject:
             "aged": self._aged,
             "instance_dict": _instance_dict,
             "Fresh": Fresh,
+            "Factory": Factory,
+            "renewed": _renewed,
             "MISSING": getattr(self.target.package, "MISSING", _MISSING),
             "copy": copy,
             "pickle": pickle,
@@ -168,6 +170,13 @@ class Subject:
             if key not in known:
                 return f"at rest, it holds {key!r}, which nobody put there"
         return None
+
+
+def _renewed(contents: Any) -> Any:
+    """The same contents as new objects; floats only."""
+    if isinstance(contents, dict):
+        return {key + 0.0: value + 0.0 for key, value in contents.items()}
+    return [item + 0.0 for item in contents]
 
 
 def shape_of(value: Any) -> Callable[[Any], Any]:

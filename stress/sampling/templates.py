@@ -22,8 +22,8 @@ __all__ = ["GENERAL", "GUESSES", "ITERATORS", "ITERATOR_MAKERS", "METHODS", "SKI
 METHODS: dict[str, tuple[str, ...]] = {
     # sets
     "add": ("{a}.add({k})",),
-    "discard": ("{a}.discard({k})",),
-    "remove": ("{a}.remove({k})",),
+    "discard": ("{a}.discard({k})", "{a}.discard({o})"),
+    "remove": ("{a}.remove({k})", "{a}.remove({o})"),
     "union": ("{a}.union({o})", "{a}.union({ks}, {o})"),
     "intersection": ("{a}.intersection({o})", "{a}.intersection({ks}, {o})"),
     "difference": ("{a}.difference({o})", "{a}.difference({ks}, {o})"),
@@ -90,6 +90,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("__len__", "len({a})"),
     ("__bool__", "bool({a})"),
     ("__contains__", "{k} in {a}"),
+    ("__contains__", "{o} in {a}"),
     ("__getitem__", "{a}[{k}]"),
     ("__getitem__", "{a}[{n}]"),
     ("__setitem__", "!{a}[{k}] = {v}; r = None"),

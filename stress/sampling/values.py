@@ -17,9 +17,10 @@ from typing import Any
 from ..keys import ObjectKey
 from .hostile import HostileKey
 
-__all__ = ["KEY_STYLES", "VALUE_STYLES", "Fresh", "Token", "Values"]
+__all__ = ["KEY_STYLES", "VALUE_STYLES", "Factory", "Fresh", "Token", "Values"]
 
 HOT_KEYS = 6  # named K0..K5: what operations on single keys use
+_DYING_SHARE = 0.18
 _HOSTILE_SHARE = 0.07
 _FIRST_VALUE = 10**9  # above every cache of small integers
 
@@ -34,6 +35,15 @@ class Token:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+class Factory:
+    """Makes `Fresh`; unlike a class, it dies when a container lets it go."""
+
+    __slots__ = ("__weakref__",)
+
+    def __call__(self) -> Fresh:
+        return Fresh()
 
 
 class Fresh:
@@ -83,6 +93,7 @@ KEY_STYLES: dict[str, Callable[[int, int], Any]] = {
 VALUE_STYLES: dict[str, Callable[[int, int], Any]] = {
     "int": lambda number, salt: _FIRST_VALUE + salt * 4096 + number,
     "small": lambda number, salt: number + 1,
+    "float": lambda number, salt: number + 1000.25,
     "token": lambda number, salt: Token(f"V{number}"),
 }
 
@@ -93,7 +104,9 @@ class Values:
 
     `style` and `value_style` name entries of the tables above, `size` is how many keys there are
     in all (the first `HOT_KEYS` are those of single-key operations), `salt` keeps keys apart.
-    `hostile` is the mode of keys of the style "hostile" (hostile.py).
+    `hostile` is the mode of keys of the style "hostile" (hostile.py). `dying`: everything that is put
+    into a container is a new object that nobody else keeps alive, so that what is used after its
+    release was really freed; keys and values are floats then, which are equal when they are new.
     """
 
     style: str
@@ -101,6 +114,7 @@ class Values:
     size: int
     salt: int
     hostile: str = ""
+    dying: bool = False
 
     @property
     def python_keys(self) -> bool:
@@ -135,10 +149,12 @@ class Values:
         keys that may be drawn.
         """
         style = rng.choices(list(KEY_STYLES), (22, 13, 18, 15, 6, 4, 8, 14))[0]
-        kinds = ["int", "small"] if counts else list(VALUE_STYLES)
+        kinds = ["int", "small", "float"] if counts else list(VALUE_STYLES)
         size = rng.choice((50, 120, 400, 2000)) if large else rng.randint(2, 12)
         if hostile and rng.random() < _HOSTILE_SHARE:
             salt = rng.randrange(1, 1 << 20)
             mode = rng.choice(hostile)
             return Values("hostile", rng.choice(kinds), rng.randint(2, 12), salt, mode)
+        if rng.random() < _DYING_SHARE:
+            return Values("float", "float", size, 1, dying=True)
         return Values(style, rng.choice(kinds), size, rng.randrange(1, 1 << 20))
