@@ -141,7 +141,7 @@ PROFILES = {
     ),
     "collections.Counter": Profile(
         "Counter", _COUNTER, (Promise(*UNKNOWN, "not documented"), _C_CALLS[1]), "D, H",
-        ordered=True, python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
+        ordered=True, python_keys=False, errors=_ERRORS | {"TypeError"}, hostile=ALL_HOSTILE,
         locked_operands=frozenset({"self"}),
     ),
     "collections.OrderedDict": Profile(

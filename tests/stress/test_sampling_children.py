@@ -25,7 +25,7 @@ def test_locked_containers_are_not_accused(name: str) -> None:
 
 
 def test_an_abort_is_a_finding_with_the_operations_in_flight() -> None:
-    result = found("Aborting", operations=2_000)
+    result = found("Aborting", 20.0, operations=60_000)
     (first, *_) = [each for each in result.findings if each["kind"] == "abort"]
     assert "SIGABRT" in first["message"]
     evidence = first["evidence"]
