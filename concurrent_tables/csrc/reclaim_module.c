@@ -55,12 +55,36 @@ on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
+/* The interpreter lets go of gc.callbacks after its last collection: a module that is still in there
+ * would be a cycle that nobody collects, with every type of it. */
+static int
+leave_gc_callbacks(PyObject *module)
+{
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *callbacks = gc == NULL ? NULL : PyObject_GetAttrString(gc, "callbacks");
+    int status = callbacks == NULL || !PyList_Check(callbacks) ? -1 : 0;
+    for (Py_ssize_t i = status < 0 ? 0 : PyList_GET_SIZE(callbacks); status == 0 && i-- > 0;) {
+        PyObject *hook = PySequence_GetItem(callbacks, i);
+        if (hook != NULL && PyCFunction_Check(hook) && PyCFunction_GET_SELF(hook) == module) {
+            status = PySequence_DelItem(callbacks, i);
+        }
+        Py_XDECREF(hook);
+        PyErr_Clear(); /* another thread took entries out meanwhile */
+    }
+    Py_XDECREF(callbacks);
+    Py_XDECREF(gc);
+    return status;
+}
+
 static PyObject *
 at_exit(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     ct_state *st = ct_state_of_module(module);
     if (st->domain != NULL) {
         ct_flush(st);
+    }
+    if (leave_gc_callbacks(module) < 0) {
+        PyErr_Clear();
     }
     Py_RETURN_NONE;
 }

@@ -97,6 +97,31 @@ print("end")
 )
 
 
+GROWTH = (
+    OPEN
+    + """
+from pathlib import Path
+import os
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+USE = "; from concurrent_tables import *; d = ConcurrentDict(a=1); d['d'] = d; s = ConcurrentSet([1])"
+def grown(code, rounds):
+    for _ in range(5):
+        interpreter = create(); run(interpreter, code); interpreters.destroy(interpreter)
+    before = resident()
+    for _ in range(rounds):
+        interpreter = create(); run(interpreter, code); interpreters.destroy(interpreter)
+    return (resident() - before) // rounds
+# The interpreter itself leaves something behind, of every module: measure against the twin.
+pure = grown("import os; os.environ['CONCURRENT_TABLES_PURE'] = '1'" + USE, 12)
+core = grown("import os; os.environ['CONCURRENT_TABLES_PURE'] = '0'" + USE, 12)
+print(pure, core)
+assert core <= pure * 1.2 + 300_000, (pure, core)
+print("end")
+"""
+)
+
+
 def _run(ct: Any, code: str) -> None:
     done = run_child(code, timeout=150, **implementation_environment(ct))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,3 +136,10 @@ def test_interpreters_end_in_any_order(ct: Any) -> None:
 @pytest.mark.timeout(200)
 def test_interpreters_at_once(ct: Any) -> None:
     _run(ct, AT_ONCE)
+
+
+@pytest.mark.timeout(200)
+def test_an_interpreter_that_ends_leaves_nothing(ct: Any) -> None:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("measures the C core against the twin")
+    _run(ct, GROWTH)
