@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from random import Random
 
 from ..profiles import Effect, Result
 from .catalogue import OPERANDS, Catalogue, Op, iterable_text
+from .parts import (
+    KEYS,
+    MAPPINGS,
+    MOST_STEPS,
+    PEER_CALLS,
+    PEERS,
+    pairs_of,
+    split,
+    weakened,
+)  # fmt: skip
 from .scenario import Call, Scenario
 from .subject import Subject
 from .values import HOT_KEYS, Values
 
 __all__ = ["Generator"]
-
-_PEERS = ("own", "own", "set", "dict", "list", "pairs", "OrderedDict", "Counter", "deque")
-_PEER_CALLS: dict[str, tuple[str, ...]] = {
-    "set": ("b.add({k})", "b.discard({k})", "b.clear()", "b.update({ks})", "b.pop()"),
-    "dict": ("b.pop({k}, None)", "b.clear()", "b.update({p})", "!b[{k}] = {v}; r = None"),
-    "list": ("b.append({k})", "b.clear()", "!b[0] = {k}; r = None", "b.pop()", "b.reverse()"),
-    "pairs": ("b.append(({k}, {v}))", "b.clear()", "!b[0] = ({k}, {v}); r = None", "b.pop()"),
-    "deque": ("b.append({k})", "b.clear()", "b.popleft()", "b.rotate(1)"),
-    "OrderedDict": ("b.pop({k}, None)", "b.clear()", "!b[{k}] = {v}; r = None"),
-    "Counter": ("b.pop({k}, None)", "b.clear()", "!b[{k}] = {n}; r = None"),
-}
-_MOST_STEPS = 4
-_MAPPINGS = frozenset({"dict", "OrderedDict", "Counter", "own"})
-_KEYS = frozenset({"list", "generator", "set", "frozenset", "deque", "keys view"})
 
 
 class Generator:
@@ -89,7 +84,7 @@ class Generator:
         elif shared < 0.24 and self._catalogue.views:
             self._view = rng.choice(self._catalogue.views).format(a="a")
         if rng.random() < 0.22:
-            self._b = rng.choice(_PEERS)
+            self._b = rng.choice(PEERS)
         threads = self._threads(*pair)
         b = self._operand_source(self._b) if self._b else ""
         scenario = Scenario(
@@ -104,7 +99,7 @@ class Generator:
             tuple(self._contents.items()),
             tuple(self._operands.items()),
         )
-        return _weakened(scenario)
+        return weakened(scenario)
 
     def count(self, scenario: Scenario, samples: int) -> None:
         for pair in scenario.pairs():
@@ -153,7 +148,7 @@ class Generator:
                 threads[1] = [self._filled(rng.choice(self._catalogue.iterator_ops))]
         if self._view and self._catalogue.view_ops:
             threads[0] = [self._filled(self._view_op())]
-        if self._b and (self._b == "own" or self._b in _PEER_CALLS) and rng.random() < 0.6:
+        if self._b and (self._b == "own" or self._b in PEER_CALLS) and rng.random() < 0.6:
             threads[1] = [self._peer_call()]
         size = rng.random()
         if size > 0.6:
@@ -236,25 +231,25 @@ class Generator:
         """The call key by key, where its operand has few keys."""
         if op.name not in ("update", "__ior__") or not op.template.lstrip("!").find("{a}") >= 0:
             return ()
-        keys, pairs = self._elements.get(operand, (_split(lists[0]), _pairs(lists[1])))
+        keys, pairs = self._elements.get(operand, (split(lists[0]), pairs_of(lists[1])))
         if "o" in op.fields and operand not in self._elements:
             return ()
-        if len(keys) > _MOST_STEPS or len(pairs) > _MOST_STEPS:
+        if len(keys) > MOST_STEPS or len(pairs) > MOST_STEPS:
             return ()
         if kind in ("set", "frozenset") and self._subject.profile.ordered:
             return ()  # nobody knows in which order it is read
-        mapping = kind in _MAPPINGS or "m" in op.fields
+        mapping = kind in MAPPINGS or "m" in op.fields
         if kind == "Counter" and "o" in op.fields:
             pairs = [(key, "1") for key in keys]
         if self._subject.counts:
             if mapping:
                 return ()  # a loop in Python
-            parts = keys if kind in _KEYS else []
+            parts = keys if kind in KEYS else []
             if kind == "pairs" or "p" in op.fields:
                 parts = [f"({key}, {value})" for key, value in pairs]
             return tuple(f"{container}.update([{part}])" for part in parts)
         if self._subject.shape != "mapping":
-            return tuple(f"{container}.update([{key}])" for key in keys) if kind in _KEYS else ()
+            return tuple(f"{container}.update([{key}])" for key in keys) if kind in KEYS else ()
         if mapping or kind in ("pairs", "items view") or "p" in op.fields:
             return tuple(
                 f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()
@@ -287,7 +282,7 @@ class Generator:
         start = rng.choice((0, 0, 1, 2))
         stop = rng.choice((start, 3, 6, self._values.size, 3000))
         last = min(stop, max(self._values.size, HOT_KEYS))
-        names = [f"K[{number}]" for number in range(start, last)][: _MOST_STEPS + 1]
+        names = [f"K[{number}]" for number in range(start, last)][: MOST_STEPS + 1]
         self._latest = (names, [(name, name.replace("K", "V")) for name in names])
         keys = f"K[{start}:{stop}]"
         values = f"V[{start}:{stop}]"
@@ -300,7 +295,7 @@ class Generator:
         rng = self._rng
         if self._b == "own":
             return self._filled(rng.choice(self._by_name[rng.choice(self._writers)]), "b")
-        template = rng.choice(_PEER_CALLS[self._b])
+        template = rng.choice(PEER_CALLS[self._b])
         lists = self._part()
         names = {
             "k": self._one("K"), "v": self._one("V"), "n": "1",
@@ -331,29 +326,3 @@ class Generator:
         """The source of a hot key or of a value."""
         name = f"{letter}{self._rng.randrange(HOT_KEYS)}"
         return f"({name} + 0.0)" if self._values.dying else name
-
-
-def _weakened(scenario: Scenario) -> Scenario:
-    """Glimpses are exact unless another thread changes many keys at once."""
-    threads = []
-    for number, thread in enumerate(scenario.threads):
-        others = [c for n, each in enumerate(scenario.threads) if n != number for c in each]
-        blurred = any(call.bulk for call in others)
-        threads.append(
-            tuple(
-                replace(call, result=Result.LOOSE if blurred else Result.EXACT)
-                if call.result is Result.GLIMPSE
-                else call
-                for call in thread
-            )
-        )
-    return replace(scenario, threads=tuple(threads))
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    parts = _split(text.replace("(", "").replace(")", ""))
-    return list(zip(parts[::2], parts[1::2], strict=True))

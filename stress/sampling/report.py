@@ -8,7 +8,7 @@ from typing import Any
 from ..options import Options
 from ..targets import Target
 from ..verdicts import Violation, WorkloadResult
-from .supervisor import Sampling
+from .evidence import Sampling
 
 __all__ = ["summary", "workload_result"]
 
@@ -36,7 +36,7 @@ def summary(target: str, sampling: dict[str, Any]) -> list[str]:
     lines = [
         f"{target}/scenarios: {sampling['samples']:,} samples of {sampling['scenarios']:,} scenarios "
         f"({rate:,.0f} a second; {sampling['judged']:,} judged exactly, the others for soundness), "
-        f"{len(coverage['pairs'])} of {coverage['pairs_in_all']} pairs of "
+        f"{coverage['pairs_met']} of {coverage['pairs_in_all']} pairs of "
         f"{len(coverage['operations'])} operations met, "
         f"{len(coverage['operand_types'])} operations with types of operands, "
         f"{sampling['children']} processes",

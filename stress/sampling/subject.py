@@ -10,16 +10,15 @@ import copy
 import itertools
 import operator
 import pickle
-from collections.abc import Callable
 from typing import Any
 
 from ..options import UsageError
 from ..profiles import Profile, profile_of
 from ..targets import Kind, Target
-from .freeze import freeze, state_of
+from .freeze import state_of
 from .values import Factory, Fresh
 
-__all__ = ["Subject", "shape_of"]
+__all__ = ["Subject"]
 
 _SHAPES = {
     Kind.DICT: "mapping",
@@ -177,11 +176,6 @@ def _renewed(contents: Any) -> Any:
     if isinstance(contents, dict):
         return {key + 0.0: value + 0.0 for key, value in contents.items()}
     return [item + 0.0 for item in contents]
-
-
-def shape_of(value: Any) -> Callable[[Any], Any]:
-    """The freezing function for an operand of some other type."""
-    return freeze
 
 
 def _short(value: Any) -> str:

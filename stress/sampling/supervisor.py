@@ -18,9 +18,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from .evidence import Sampling, cause_of, lines_of, processor_seconds
 from .journal import Journal
 
 __all__ = ["HarnessError", "Sampling", "sample"]
@@ -32,49 +32,10 @@ _MOST_HANGS = 8  # each costs seconds
 _MOST_BARREN = 20  # deaths in a row without a single sample
 _TICK = 0.1
 _MOST_DEATHS_OF_ONE = 4
-_STACK_LINES = 120
 
 
 class HarnessError(RuntimeError):
     """The harness itself failed in the child; the text is the child's traceback."""
-
-
-@dataclass
-class Sampling:
-    """All that sampling of one target came to."""
-
-    target: str
-    seconds: float = 0.0
-    totals: Counter[str] = field(default_factory=Counter)
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    repeated: int = 0  # further findings with the same operations
-    met: Counter[tuple[str, str]] = field(default_factory=Counter)
-    types: Counter[tuple[str, str]] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    operations: list[str] = field(default_factory=list)
-    pairs: int = 0
-    profile: dict[str, Any] = field(default_factory=dict)
-    children: int = 0
-    gil: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "seconds": round(self.seconds, 3),
-            **{
-                name: self.totals[name] for name in ("scenarios", "samples", "operations", "judged")
-            },
-            "children": self.children,
-            "findings": self.findings,
-            "repeated": self.repeated,
-            "coverage": {
-                "operations": self.operations,
-                "pairs": [[x, y, count] for (x, y), count in sorted(self.met.items())],
-                "pairs_in_all": self.pairs,
-                "operand_types": [[x, y, count] for (x, y), count in sorted(self.types.items())],
-            },
-            "faults": dict(self.faults),
-            "promised": self.profile,
-        }
 
 
 def sample(
@@ -154,7 +115,7 @@ class _Supervisor:
             if self._ended and not hung:
                 return True
             if status > 0 and not hung and journal.description() is None:
-                raise HarnessError("\n".join(_lines(os.path.join(folder, "errors"))))
+                raise HarnessError("\n".join(lines_of(os.path.join(folder, "errors"))))
             self._death(status, hung, journal, stacks, folder)
         finally:
             journal.remove()
@@ -238,19 +199,19 @@ class _Supervisor:
 
     def _watch(self, child: subprocess.Popen[str], journal: Journal, start: float) -> bool:
         """Until the child ends; true when it hangs."""
-        seen, since, used = -1, time.monotonic(), _cpu(child.pid)
+        seen, since, used = -1, time.monotonic(), processor_seconds(child.pid)
         while child.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_TICK)
             self._progress(min(1.0, (time.monotonic() - start) / self._budget))
             if journal.progress != seen:
-                seen, since, used = journal.progress, time.monotonic(), _cpu(child.pid)
+                seen, since, used = journal.progress, time.monotonic(), processor_seconds(child.pid)
                 continue
             waited = time.monotonic() - since
             if seen <= 0:  # the interpreter and the target's modules still start
                 waited -= _START_SECONDS
             if waited > self._stall_seconds or (
-                waited > 2 and _cpu(child.pid) - used > _HANG_CPU_SECONDS
+                waited > 2 and processor_seconds(child.pid) - used > _HANG_CPU_SECONDS
             ):
                 return True
         return False
@@ -281,7 +242,7 @@ class _Supervisor:
                 flying_threads.add(thread)
                 progress.append(f"thread {thread} was in call {call} of sample {sample_number}")
         everything = [f"thread {t}: {text}" for t, calls in enumerate(threads) for text in calls]
-        kind, message = _cause(status, hung)
+        kind, message = cause_of(status, hung)
         others = {n for t, each in enumerate(names) if t not in flying_threads for n in each}
         pair = set(flying_names) | (others if len(flying_threads) < 2 else set())
         finding = {
@@ -297,8 +258,8 @@ class _Supervisor:
                 "in flight": flying,
                 "journal": progress,
                 "history": everything,
-                "stacks": _lines(stacks),
-                "standard error": _lines(os.path.join(folder, "errors")),
+                "stacks": lines_of(stacks),
+                "standard error": lines_of(os.path.join(folder, "errors")),
                 "status": status,
                 "phase": described.get("phase", ""),
             },
@@ -326,38 +287,3 @@ class _Supervisor:
         self._keys.add(key)
         finding["seconds"] = round(time.monotonic() - self._begun, 2)
         self.result.findings.append(finding)
-
-
-def _cause(status: int, hung: bool) -> tuple[str, str]:
-    if hung:
-        return "hang", "the process made no progress any more and was ended"
-    if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        if -status == signal.SIGKILL:
-            return (
-                "memory",
-                "the process was killed by SIGKILL, as the system does when memory is out",
-            )
-        return ("abort" if -status == signal.SIGABRT else "crash"), f"the process died by {name}"
-    return "exit", f"the process ended on its own with status {status}"
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read().splitlines()[:_STACK_LINES]
-    except OSError:
-        return []
-
-
-def _cpu(pid: int) -> float:
-    """Processor seconds of a process so far; 0 where that cannot be asked."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            fields = stream.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return 0.0
