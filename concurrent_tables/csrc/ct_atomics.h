@@ -57,6 +57,13 @@ typedef _Atomic(int) ct_int;
 #define ct_light_barrier() atomic_signal_fence(memory_order_seq_cst)
 #define ct_full_fence() atomic_thread_fence(memory_order_seq_cst)
 
+/* In a spin loop: leave the processor's other hardware thread more room. */
+#if defined(__x86_64__)
+#  define ct_relax() __builtin_ia32_pause()
+#else
+#  define ct_relax() atomic_signal_fence(memory_order_seq_cst)
+#endif
+
 /* The cached hash of a str is a plain field of the interpreter that any thread may fill in. */
 #if defined(__GNUC__) || defined(__clang__)
 #  define ct_foreign_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)

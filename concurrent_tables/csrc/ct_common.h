@@ -27,14 +27,18 @@
 #  define CT_NOINLINE __attribute__((noinline))
 #  define CT_INLINE static inline __attribute__((always_inline))
 #  define CT_HIDDEN __attribute__((visibility("hidden")))
-#  define CT_PREFETCH(p) __builtin_prefetch(p)
+#  if defined(__x86_64__) /* the builtin emits it only for compilers told of newer processors */
+#    define CT_PREFETCH_FOR_WRITE(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
+#  else
+#    define CT_PREFETCH_FOR_WRITE(p) __builtin_prefetch(p, 1)
+#  endif
 #else
 #  define CT_LIKELY(x) (x)
 #  define CT_UNLIKELY(x) (x)
 #  define CT_NOINLINE
 #  define CT_INLINE static inline
 #  define CT_HIDDEN
-#  define CT_PREFETCH(p) ((void)0)
+#  define CT_PREFETCH_FOR_WRITE(p) ((void)0)
 #endif
 
 /* CT_DEBUG: invariant assertions and poisoned blocks (-DCT_DEBUG=1). */

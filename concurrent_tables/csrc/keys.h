@@ -175,7 +175,7 @@ typedef struct {
 
 /* Entry of exact str `key` in a unicode block, or CT_MISS: nothing here ever needs user code. */
 #define CT_PROBE_STR(NAME, TYPE)                                                                   \
-    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash)                  \
+    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)       \
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_str_entry *entries = ct_str_entries(keys);                                        \
@@ -185,6 +185,9 @@ typedef struct {
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
             if (CT_LIKELY(ix >= 0)) {                                                              \
                 if (CT_LIKELY(tags[i] == tag)) {                                                   \
+                    if (write) {                                                                   \
+                        CT_PREFETCH_FOR_WRITE(&entries[ix]);                                       \
+                    }                                                                              \
                     PyObject *candidate = entries[ix].key;                                         \
                     if (candidate == key                                                           \
                         || (ct_str_hash(candidate) == hash                                         \
@@ -207,7 +210,7 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
 
 /* Any key in a general block: entry, CT_MISS, or CT_COMPARE when user code would have to decide. */
 #define CT_PROBE_ANY(NAME, TYPE)                                                                   \
-    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash)                  \
+    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)       \
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_any_entry *entries = ct_any_entries(keys);                                        \
@@ -218,6 +221,9 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
             if (CT_LIKELY(ix >= 0)) {                                                              \
                 const ct_any_entry *entry = &entries[ix];                                          \
                 if (CT_LIKELY(tags[i] == tag)) {                                                   \
+                    if (write) {                                                                   \
+                        CT_PREFETCH_FOR_WRITE(entry);                                              \
+                    }                                                                              \
                     if (entry->key == key) {                                                       \
                         return ix;                                                                 \
                     }                                                                              \
@@ -245,21 +251,22 @@ CT_PROBE_ANY(ct_probe_any64, int64_t)
 Py_ssize_t ct_probe_resume(const ct_keys *keys, PyObject *key, Py_hash_t hash, ct_probe_state *at);
 void ct_probe_start(const ct_keys *keys, Py_hash_t hash, ct_probe_state *at);
 
-/* The lookup that runs no user code: entry number, CT_MISS, or CT_COMPARE. */
+/* The lookup that runs no user code: entry number, CT_MISS, or CT_COMPARE.  `write`: the value is about
+ * to be replaced, so fetch the entry's line once, to own it, and not first to read and then to write. */
 CT_INLINE Py_ssize_t
-ct_probe(const ct_keys *keys, PyObject *key, Py_hash_t hash)
+ct_probe_for(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)
 {
     if (keys->kind == CT_UNICODE) {
         if (CT_LIKELY(PyUnicode_CheckExact(key))) {
             switch (keys->width) {
             case 0:
-                return ct_probe_str8(keys, key, hash);
+                return ct_probe_str8(keys, key, hash, write);
             case 1:
-                return ct_probe_str16(keys, key, hash);
+                return ct_probe_str16(keys, key, hash, write);
             case 2:
-                return ct_probe_str32(keys, key, hash);
+                return ct_probe_str32(keys, key, hash, write);
             default:
-                return ct_probe_str64(keys, key, hash);
+                return ct_probe_str64(keys, key, hash, write);
             }
         }
         ct_probe_state at;
@@ -268,14 +275,20 @@ ct_probe(const ct_keys *keys, PyObject *key, Py_hash_t hash)
     }
     switch (keys->width) {
     case 0:
-        return ct_probe_any8(keys, key, hash);
+        return ct_probe_any8(keys, key, hash, write);
     case 1:
-        return ct_probe_any16(keys, key, hash);
+        return ct_probe_any16(keys, key, hash, write);
     case 2:
-        return ct_probe_any32(keys, key, hash);
+        return ct_probe_any32(keys, key, hash, write);
     default:
-        return ct_probe_any64(keys, key, hash);
+        return ct_probe_any64(keys, key, hash, write);
     }
+}
+
+CT_INLINE Py_ssize_t
+ct_probe(const ct_keys *keys, PyObject *key, Py_hash_t hash)
+{
+    return ct_probe_for(keys, key, hash, 0);
 }
 
 /* -- blocks: memory ----------------------------------------------------------------------------- */

@@ -6,7 +6,9 @@
 
 enum {
     CT_BATCH_ITEMS = 64,      /* items that share one sequence number */
-    CT_POLL_BATCHES = 4,      /* closed batches of a thread before it polls by itself */
+    CT_POLL_BATCHES = 4,      /* closed batches of a thread before it polls by itself, */
+    CT_HURRIED_BATCHES = 16,  /* or so many if they came within ... */
+    CT_HURRY_NS = 200 * 1000, /* ... this time: the barrier costs 10 us, and stops every thread */
     CT_POLL_BYTES = 256 * 1024,
     CT_PRESSURE_ITEMS = 4096, /* above this a writer waits for readers */
     CT_PRESSURE_BYTES = 64 * 1024 * 1024,

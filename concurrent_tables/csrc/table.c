@@ -165,6 +165,14 @@ ct_lock_shared(ct_table *t, ct_section *section)
         ct_share(t, ct_tls_record);
     }
     section->owner = NULL;
+    /* A section lasts less than the mutex takes to park a thread and to wake it up.  But where all writers
+     * meet in one table they are better parked, while one of them does many changes in its own cache;
+     * that two meet in one of many shards is an accident, soon over. */
+    if (t->parent != NULL) {
+        for (int spin = 0; spin < CT_SECTION_SPINS && PyMutex_IsLocked(&t->mutex); spin++) {
+            ct_relax();
+        }
+    }
     CT_POINT_LOCK(&t->mutex);
     PyCriticalSection_BeginMutex(&section->cs, &t->mutex);
     CT_POINT(lock_taken);

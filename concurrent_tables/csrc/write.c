@@ -360,7 +360,7 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
     int alone = !CT_FT || ct_load_acquire(&t->owner) != CT_SHARED;
     if (CT_LIKELY(ct_load_acquire(&t->lockfree))) {
         ct_keys *keys = ct_table_keys(t);
-        Py_ssize_t ix = ct_probe(keys, key, hash);
+        Py_ssize_t ix = ct_probe_for(keys, key, hash, 1);
         if (ix >= 0) {
             Py_INCREF(change->new_value);
             status = swap_value(ct_value_slot(keys, ix), change, alone, &dropped);

@@ -20,8 +20,8 @@ __all__: list[str] = []
 _LIMBO_ITEMS = 4096
 _KEYS = 24
 # A thread polls every few batches of 64 items that it retires; alone, it then finds nobody pinned.
-_QUIET_CHANGES = 512
-_QUIET_BOUND = 320  # four batches of 64 and one that is open
+_QUIET_CHANGES = 2048
+_QUIET_BOUND = 1088  # sixteen batches of 64 and one that is open
 _QUIET_ROUNDS = 50
 
 
