@@ -158,6 +158,23 @@ ct_share(ct_table *t, ct_record *self)
 #  endif
 }
 
+/* Before waiting for a mutex that is taken.  Two threads that take turns at every change move the table's
+ * cache lines to and fro each time; whoever finds the mutex taken stays away for as long as some dozen
+ * changes last, so that the other one makes them in its own cache.  (Backoff: T. Anderson, "The performance
+ * of spin lock alternatives for shared-memory multiprocessors", 1990.)  That two writers meet in one of many
+ * shards is an accident and soon over: there it is enough not to park. */
+static void
+keep_off(ct_table *t)
+{
+    int pauses = t->parent == NULL ? CT_BACKOFF_PAUSES : 1;
+    int rounds = t->parent == NULL ? CT_BACKOFF_ROUNDS : CT_SHARD_SPINS;
+    for (; rounds > 0 && PyMutex_IsLocked(&t->mutex); rounds--) {
+        for (int i = 0; i < pauses; i++) {
+            ct_relax();
+        }
+    }
+}
+
 CT_NOINLINE void
 ct_lock_shared(ct_table *t, ct_section *section)
 {
@@ -165,14 +182,7 @@ ct_lock_shared(ct_table *t, ct_section *section)
         ct_share(t, ct_tls_record);
     }
     section->owner = NULL;
-    /* A section lasts less than the mutex takes to park a thread and to wake it up.  But where all writers
-     * meet in one table they are better parked, while one of them does many changes in its own cache;
-     * that two meet in one of many shards is an accident, soon over. */
-    if (t->parent != NULL) {
-        for (int spin = 0; spin < CT_SECTION_SPINS && PyMutex_IsLocked(&t->mutex); spin++) {
-            ct_relax();
-        }
-    }
+    keep_off(t);
     CT_POINT_LOCK(&t->mutex);
     PyCriticalSection_BeginMutex(&section->cs, &t->mutex);
     CT_POINT(lock_taken);

@@ -29,7 +29,7 @@
 #define CT_SHARED ((uintptr_t)1)
 #define CT_SHARING ((uintptr_t)2) /* the first foreign thread waits for the owner */
 enum { CT_STRIPES = 32, CT_CALM_OVERWRITES = 32, CT_MAX_OWN_RESTARTS = 1000,
-       CT_SECTION_SPINS = 100 };
+       CT_BACKOFF_ROUNDS = 4, CT_BACKOFF_PAUSES = 250, CT_SHARD_SPINS = 100 };
 
 /* Statuses of the write functions. */
 enum { CT_DONE = 1, CT_NOT_MET = 0, CT_FAILED = -1 /* error set */, CT_NO_MEMORY = -2 /* not set */ };
