@@ -20,6 +20,7 @@ from .cli_check import add_check_command
 from .lastresort import LastResort
 from .options import DEFAULT_SECONDS, DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, UsageError
 from .report import Silent, open_report, write_json
+from .serial.command import add_replay_command, add_serial_options, run_serial
 from .targets import Target, default_targets, resolve
 from .verdicts import CampaignResult, ExitStatus
 from .workloads import WORKLOADS, applicable
@@ -86,12 +87,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds without progress of any thread that count as a hang (%(default)g)",
     )
+    add_serial_options(run)
     add_bench_command(commands)
     add_check_command(commands)
+    add_replay_command(commands)
     return parser
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    if parsed.serial:
+        return run_serial(parsed)
     options = _options(parsed)
     targets = _targets(parsed.target)
     if parsed.list:

@@ -1,0 +1,171 @@
+"""`ct-stress run --serial` and `ct-stress replay TOKEN`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from ..options import DEFAULT_SECONDS, UsageError
+from ..verdicts import ExitStatus
+from .errors import SerialError, TokenError
+from .explore import replay
+from .points import GRANULARITIES
+from .scenarios import ScenarioFinding, ScenarioSearch, replay_scenario
+from .strategies import STRATEGIES
+from .token import PREFIX, decode
+
+__all__ = ["add_replay_command", "add_serial_options", "run_serial"]
+
+_MOST_SCENARIOS = 1_000_000
+
+
+def add_serial_options(run: argparse.ArgumentParser) -> None:
+    """The options of `run` for the serialised mode."""
+    group = run.add_argument_group("serialised mode (pure-Python containers)")
+    group.add_argument(
+        "--serial",
+        action="store_true",
+        help="one thread at a time, every schedule repeatable; needs --target",
+    )
+    group.add_argument(
+        "--strategy", choices=STRATEGIES, default="bounded", help="how schedules are searched"
+    )
+    group.add_argument(
+        "--granularity",
+        choices=GRANULARITIES,
+        default="line",
+        help="where threads can be switched",
+    )
+    group.add_argument(
+        "--limit", type=int, default=300, metavar="N", help="schedules per scenario (%(default)s)"
+    )
+    group.add_argument(
+        "--scenarios",
+        type=int,
+        default=_MOST_SCENARIOS,
+        metavar="N",
+        help="scenarios at most (until the time is over)",
+    )
+
+
+def add_replay_command(commands: Any) -> None:
+    """`ct-stress replay`."""
+    parser = commands.add_parser(
+        "replay",
+        help="run the schedule of a token again",
+        description="Run the schedule of a token that the serialised mode printed, step for step.",
+        epilog="exit status: 0 nothing wrong any more, 1 the violation again, 2 usage error",
+    )
+    parser.add_argument("token", metavar="TOKEN", help=f"begins with {PREFIX}")
+    parser.set_defaults(handler=_replay)
+
+
+def run_serial(parsed: argparse.Namespace) -> int:
+    """`ct-stress run --serial`; the exit status."""
+    if parsed.target is None:
+        raise UsageError("--serial needs --target MODULE:CLASS, a container written in Python")
+    if parsed.limit < 1 or parsed.scenarios < 1:
+        raise UsageError("--limit and --scenarios must be at least 1")
+    _see_current_directory()
+    seed = parsed.seed if parsed.seed is not None else time.time_ns() % 2**32
+    search = ScenarioSearch(parsed.target, seed, parsed.strategy, parsed.granularity, parsed.limit)
+    out = sys.stderr if parsed.json == "-" else sys.stdout
+    print(f"{parsed.target}, serialised; seed {seed}", file=out)
+    began = time.monotonic()
+    try:
+        search.run(
+            parsed.seconds or DEFAULT_SECONDS,
+            parsed.scenarios,
+            lambda finding: print(f"\n{finding.text}", file=out),
+        )
+    except SerialError as error:
+        raise UsageError(str(error)) from error
+    seconds = time.monotonic() - began
+    print(f"\n{_summary(search, seconds)}", file=out)
+    _write_json(parsed.json, search, seconds)
+    if search.findings:
+        return ExitStatus.VIOLATION
+    return ExitStatus.CLEAN if search.schedules else ExitStatus.NOTHING_EXERCISED
+
+
+def _summary(search: ScenarioSearch, seconds: float) -> str:
+    text = (
+        f"{search.scenarios} scenarios, {len(search.pairs)} pairs of operations, "
+        f"{search.schedules} schedules ({search.schedules / max(seconds, 1e-9):.0f}/s), "
+        f"{search.steps} {search.granularity}s; strategy {search.strategy}; "
+        f"judged by the profile {search.profile!r}"
+    )
+    if search.skipped:
+        text += f"; {search.skipped} scenarios left out"
+    found = len(search.findings)
+    return f"{text}\n{found} violation{'s' * (found != 1)} found"
+
+
+def _write_json(path: str | None, search: ScenarioSearch, seconds: float) -> None:
+    if path is None:
+        return
+    document = {
+        "target": search.target,
+        "seed": search.seed,
+        "strategy": search.strategy,
+        "granularity": search.granularity,
+        "scenarios": search.scenarios,
+        "skipped": search.skipped,
+        "schedules": search.schedules,
+        "steps": search.steps,
+        "seconds": round(seconds, 3),
+        "pairs": sorted(map(list, search.pairs)),
+        "findings": [_as_json(finding) for finding in search.findings],
+    }
+    text = json.dumps(document, indent=1)
+    if path == "-":
+        print(text)
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+    except OSError as error:
+        raise UsageError(f"--json {path}: {error.strerror or error}") from error
+
+
+def _as_json(finding: ScenarioFinding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "message": finding.message,
+        "token": finding.token,
+        "schedules": finding.schedules,
+        "text": finding.text,
+    }
+
+
+def _replay(parsed: argparse.Namespace) -> int:
+    _see_current_directory()
+    try:
+        facts, _ = decode(parsed.token)
+        if "target" in facts:
+            finding = replay_scenario(parsed.token)
+            kind = finding.kind if finding else ""
+            text, exact = (finding.text, finding.exact) if finding else ("nothing wrong", False)
+        else:
+            again = replay(parsed.token)
+            kind, text, exact = again.kind, again.text, again.exact
+    except (TokenError, SerialError) as error:
+        raise UsageError(str(error)) from error
+    print(text)
+    print("the same run, step for step" if exact else _inexact(facts))
+    return ExitStatus.VIOLATION if kind else ExitStatus.CLEAN
+
+
+def _inexact(facts: dict[str, Any]) -> str:
+    return (
+        "not the same run: the code, the version of Python (the token's is "
+        f"{facts.get('python')}) or PYTHONHASHSEED is another one"
+    )
+
+
+def _see_current_directory() -> None:
+    if "" not in sys.path:  # as `python -m` does: find modules of the current directory
+        sys.path.insert(0, "")

@@ -1,0 +1,214 @@
+"""Scenarios of the sampling campaign, run serialised: every operation of a type, drawn at random.
+
+The scenarios, what is promised in them and the judges are those of `stress.sampling`; only what runs
+them is another. A scenario is known by its number and the seed, so that a token is short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from ..sampling.catalogue import catalogue_of
+from ..sampling.freeze import freeze
+from ..sampling.generator import Generator
+from ..sampling.judge import Judge
+from ..sampling.outcomes import Outcomes, State, TooSlow, admissible
+from ..sampling.scenario import Scenario
+from ..sampling.subject import Subject
+from ..sampling.weave import Woven, weave
+from ..targets import resolve
+from .errors import TokenError
+from .report import lanes_of
+from .runs import Program, Run
+from .session import Session, deadlock_text
+from .strategies import Given, Strategy, strategy_named
+from .token import decode, digest_of, encode
+
+__all__ = ["ScenarioFinding", "ScenarioSearch", "replay_scenario"]
+
+_MOST_THREADS = 4
+_STEPS = 4_000
+_LONG = 400  # steps
+
+
+@dataclass(frozen=True)
+class ScenarioFinding:
+    """A schedule of a scenario on which the container broke a promise."""
+
+    kind: str
+    message: str
+    token: str
+    schedules: int
+    text: str
+    exact: bool = True
+
+
+@dataclass
+class ScenarioSearch:
+    """Explores one scenario after the other, for one container type.
+
+    Parameters:
+        target: `module:Class`. seed: of the scenarios and of the strategy.
+        limit: schedules for each scenario.
+    """
+
+    target: str
+    seed: int
+    strategy: str = "bounded"
+    granularity: str = "line"
+    limit: int = 300
+    findings: list[ScenarioFinding] = field(default_factory=list)
+    scenarios: int = 0
+    skipped: int = 0
+    schedules: int = 0
+    steps: int = 0
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    profile: str = ""
+
+    def run(self, seconds: float, most: int, found: Callable[[ScenarioFinding], None]) -> None:
+        """Until the time is over or `most` scenarios were drawn."""
+        until = time.monotonic() + seconds
+        subject = Subject(resolve(self.target))
+        self.profile = subject.profile.name
+        generator = Generator(subject, catalogue_of(subject), Random(self.seed))
+        known: set[tuple[str, str]] = set()
+        with _session(subject, self.granularity) as session:
+            for number in range(most):
+                if time.monotonic() > until:
+                    return
+                scenario = generator.draw(number)
+                generator.count(scenario, 1)
+                if known & scenario.pairs():
+                    continue
+                finding = self._explore(session, subject, scenario, until)
+                if finding is not None:
+                    known |= scenario.pairs()
+                    self.findings.append(finding)
+                    found(finding)
+
+    def _explore(
+        self, session: Session, subject: Subject, scenario: Scenario, until: float
+    ) -> ScenarioFinding | None:
+        try:
+            stage = _Stage(session, subject, scenario)
+        except (TooSlow, _Waits):
+            self.skipped += 1
+            return None
+        self.scenarios += 1
+        self.pairs |= scenario.pairs()
+        strategy = strategy_named(self.strategy, self.seed + scenario.number)
+        for schedule in range(self.limit):
+            run, problem = stage.run(strategy)
+            self.schedules += 1
+            self.steps += len(run.trace)
+            if problem is not None:
+                return self._finding(stage, run, problem, schedule + 1)
+            if time.monotonic() > until or not strategy.again():
+                break
+            if schedule == 0 and len(run.trace) > _LONG:
+                self.skipped += 1
+                break  # of large operands: short scenarios show more in the same time
+        return None
+
+    def _finding(
+        self, stage: _Stage, run: Run, problem: tuple[str, str], schedules: int
+    ) -> ScenarioFinding:
+        facts = {
+            "target": self.target,
+            "seed": self.seed,
+            "number": stage.scenario.number,
+            "lines": _digest(stage.scenario),
+            "granularity": self.granularity,
+            "digest": digest_of(run, ()),
+        }
+        token = encode(facts, run.choices)
+        return ScenarioFinding(*problem, token, schedules, stage.text(run, problem, token))
+
+
+class _Waits(Exception):
+    """A call waits for another one even when they run one by one."""
+
+
+class _Stage:
+    """One scenario, ready to be run again and again."""
+
+    def __init__(self, session: Session, subject: Subject, scenario: Scenario) -> None:
+        self._session = session
+        self._subject = subject
+        self.scenario = scenario
+        self._state: State = [(0, subject.freeze)]
+        if hasattr(subject.type, "__len__"):
+            self._state.append((0, len))
+        if scenario.b:
+            self._state.append((1, freeze))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._session.release()
+        self._woven: Woven = weave(self.scenario, self._subject, spinning=False)
+        self._outcomes: Outcomes = admissible(self._woven, self._state, lambda: None)
+        if any("Blocked" in names for names in self._outcomes.errors.values()):
+            raise _Waits
+
+    def run(self, strategy: Strategy) -> tuple[Run, tuple[str, str] | None]:
+        """One schedule: (what it gave, None or (kind, message))."""
+        self._session.release()
+        A, B, W, its = self._woven.build(1)
+        kept = (A[:], B[:])
+        shared = (A[0], B[0], W[0], its[0])
+        programs: list[Program] = [
+            [partial(call, *shared) for call in calls] for calls in self._woven.calls
+        ]
+        run = self._session.play(programs, strategy)
+        if run.end == "deadlock":
+            self._woven = weave(self.scenario, self._subject, spinning=False)
+            return run, ("deadlock", deadlock_text(run))
+        if run.end != "done":
+            self._woven = weave(self.scenario, self._subject, spinning=False)
+            return run, None
+        judge = Judge(self._woven, self._outcomes, self._subject, self._state)
+        judge.batch(A, B, [[[answer] for answer in answers] for answers in run.results], 0, 1)
+        del kept
+        return run, next(((f.kind, f.message) for f in judge.findings), None)
+
+    def text(self, run: Run, problem: tuple[str, str], token: str) -> str:
+        """The finding for people."""
+        texts = ["; ".join(call.text for call in calls) for calls in self.scenario.threads]
+        setting = [line for line in self.scenario.lines() if not line.startswith("thread ")]
+        return "\n".join(
+            [f"{problem[0]}: {problem[1]}", *setting, lanes_of(run, texts), f"replay: {token}"]
+        )
+
+
+def replay_scenario(token: str) -> ScenarioFinding | None:
+    """The schedule of a token again; None when it does nothing wrong any more."""
+    facts, choices = decode(token)
+    subject = Subject(resolve(facts["target"]))
+    generator = Generator(subject, catalogue_of(subject), Random(facts["seed"]))
+    for number in range(facts["number"] + 1):
+        scenario = generator.draw(number)
+        generator.count(scenario, 1)
+    if _digest(scenario) != facts["lines"]:
+        raise TokenError("the class has other operations than when the token was made")
+    given = Given(choices)
+    with _session(subject, facts["granularity"]) as session:
+        stage = _Stage(session, subject, scenario)
+        run, problem = stage.run(given)
+    exact = digest_of(run, ()) == facts["digest"] and not given.astray
+    if problem is None:
+        return None
+    return ScenarioFinding(*problem, token, 1, stage.text(run, problem, token), exact)
+
+
+def _session(subject: Subject, granularity: str) -> Session:
+    container = subject.target.make()
+    return Session(lambda: None, [()] * _MOST_THREADS, granularity, _STEPS, container=container)
+
+
+def _digest(scenario: Scenario) -> str:
+    return hashlib.sha256("\n".join(scenario.lines()).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""The serialised mode: it finds what is wrong, repeats it exactly, and leaves nothing behind."""
