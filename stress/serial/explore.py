@@ -131,7 +131,7 @@ def explore(
     ...     def hit(self):
     ...         seen = self.n
     ...         self.n = seen + 1
-    ...         return self.n
+    ...         return seen + 1
     >>> result = explore(Hits, [[("hit",)], [("hit",)]])
     >>> result.found.kind, result.found.outcome[:2]
     ('outcome', (1, 1))

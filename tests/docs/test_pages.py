@@ -38,7 +38,7 @@ def test_thread_safety_page_is_what_contracts_generate() -> None:
     assert THREAD_SAFETY.read_text(encoding="utf-8") == child.stdout
 
 
-COMMANDS = ("run", "bench", "check")
+COMMANDS = ("run", "bench", "check", "replay")
 
 
 @pytest.fixture(scope="session")

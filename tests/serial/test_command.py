@@ -11,7 +11,7 @@ from stress.cli import main
 from stress.serial import explore
 from stress.zoo.counters import LossyCounter
 
-FRAGILE = "tests.stress.fragile:TornSetdefault"
+LOSING = "tests.serial.containers:LosingDict"
 SERIAL = ["run", "--serial", "--seed", "1", "--seconds", "20", "--target"]
 
 
@@ -23,10 +23,10 @@ def test_a_broken_container_is_found_and_replayed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "found.json"
-    assert main([*SERIAL, FRAGILE, "--scenarios", "40", "--limit", "30", "--json", str(file)]) == 1
+    assert main([*SERIAL, LOSING, "--scenarios", "100", "--limit", "60", "--json", str(file)]) == 1
     output = capsys.readouterr().out
     assert "violation" in output
-    assert "setdefault" in output
+    assert "containers.py" in output
     document = json.loads(file.read_text(encoding="utf-8"))
     assert document["findings"][0]["token"] == _token(output)
     assert main(["replay", _token(output)]) == 1
@@ -53,7 +53,7 @@ def test_tokens_of_explore_are_replayed(capsys: pytest.CaptureFixture[str]) -> N
     [
         (["run", "--serial"], "--serial needs --target"),
         ([*SERIAL, "builtins:dict"], "no Python code"),
-        ([*SERIAL, FRAGILE, "--limit", "0"], "at least 1"),
+        ([*SERIAL, LOSING, "--limit", "0"], "at least 1"),
         (["replay", "cts1-xxx"], "damaged"),
         (["replay", "hello"], "begins with"),
     ],
