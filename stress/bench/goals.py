@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from .space import READS
 
-__all__ = ["GOALS", "MEASURE_GOALS", "Goal", "MeasureGoal"]
+__all__ = ["GOALS", "MEASURE_GOALS", "RIVALLED", "Goal", "MeasureGoal"]
 
 _EXACT = ("str", "heap-str", "small-int", "big-int", "tuple")
 _ANY: tuple[str, ...] = ()
+# Who meets the rivals: in each cell the faster of the two that a user would choose from. (ft_utils'
+# ConcurrentDict is many locked dicts behind one mapping, as ShardedDict is; cereggii's is one table.)
+RIVALLED = ("ConcurrentDict", "ShardedDict")
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ GOALS = (
         "faster than rivals in every cell",
         1.0,
         "rivals",
+        contestants=RIVALLED,
         values=_ANY,
         threads=(),
         builds="any",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from .goals import GOALS, MEASURE_GOALS, Goal, MeasureGoal
+from .goals import GOALS, MEASURE_GOALS, RIVALLED, Goal, MeasureGoal
 from .results import BenchResult, CellResult, Measure, Series, Spread
 from .space import Setting
 
@@ -82,7 +82,7 @@ def _findings(goal: Goal, result: BenchResult) -> Iterator[Finding]:
         if not _applies(goal, cell):
             continue
         for series in cell.measured():
-            if not _wanted(goal, series):
+            if not _wanted(goal, series) or (goal.against == "rivals" and _outrun(cell, series)):
                 continue
             for other in _others(goal, cell, series):
                 value = cell.ratio(series, other, result.clock)
@@ -112,6 +112,12 @@ def _wanted(goal: Goal, series: Series) -> bool:
     shared = series.setting.tables == "one" or series.setting.threads == 1
     threads = not goal.threads or series.setting.threads in goal.threads
     return series.contestant in goal.contestants and shared and threads
+
+
+def _outrun(cell: CellResult, series: Series) -> bool:
+    """Whether another table of ours is the faster choice for this use, and meets the rivals."""
+    fellows = (cell.find(name, series.setting) for name in RIVALLED)
+    return any(one and cell.ratio(one, series).median < 1 for one in fellows)
 
 
 def _others(goal: Goal, cell: CellResult, series: Series) -> list[Series]:

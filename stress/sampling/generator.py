@@ -294,7 +294,8 @@ class Generator:
     def _peer_call(self) -> Call:
         rng = self._rng
         if self._b == "own":
-            return self._filled(rng.choice(self._by_name[rng.choice(self._writers)]), "b")
+            name = rng.choice(self._writers or self.names)
+            return self._filled(rng.choice(self._by_name[name]), "b")
         template = rng.choice(PEER_CALLS[self._b])
         lists = self._part()
         names = {

@@ -22,7 +22,7 @@ from stress.sampling.scenario import Call, Scenario
 from stress.sampling.subject import Subject
 from stress.sampling.values import Values
 from stress.sampling.weave import weave
-from stress.targets import resolve, target_of
+from stress.targets import Target, default_targets, resolve, target_of
 from tests.stress import fragile
 from tests.stress.containers import LockedDict, LockedSet
 
@@ -107,6 +107,15 @@ def test_the_generator_meets_many_pairs_and_its_scenarios_run(journal: Journal) 
         seen |= drawn.pairs()
         weave(drawn, subject, spinning=False).build(2)
     assert len(seen) > 60
+
+
+@pytest.mark.parametrize("target", default_targets(), ids=lambda target: target.name)
+def test_scenarios_are_drawn_for_every_type(target: Target) -> None:
+    """Among them types that nothing writes to."""
+    subject = Subject(target)
+    generator = Generator(subject, catalogue_of(subject), Random(7))
+    for number in range(300):
+        assert generator.draw(number).pairs()
 
 
 def test_banned_pairs_are_not_drawn() -> None:
