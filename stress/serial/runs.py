@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MAIN", "Location", "Program", "Run", "Waiting"]
+__all__ = ["MAIN", "Location", "Program", "Run", "Waiting", "cycle_of"]
 
 MAIN = -1  # the thread that makes containers and runs sequentially
 
@@ -44,3 +44,17 @@ class Run:
     @property
     def outcome(self) -> tuple[Any, ...]:
         return tuple(result for results in self.results for result in results)
+
+
+def cycle_of(waits: Mapping[int, Waiting]) -> list[int]:
+    """Threads each of which waits for the next, and the last for the first; empty: there are none."""
+    for start in waits:
+        path = [start]
+        while path[-1] in waits:
+            holders = waits[path[-1]].holders()
+            if not holders:
+                break
+            if holders[0] in path:
+                return path[path.index(holders[0]) :]
+            path.append(holders[0])
+    return []

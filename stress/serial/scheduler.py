@@ -2,7 +2,8 @@
 
 Every *point* (points.py: a line or an instruction of the container is about to run) asks the
 strategy who goes on. Where only one thread can go on there is nothing to choose; all other answers
-are the run's *choices*, and the same choices give the same run.
+are the run's *choices*, and the same choices give the same run. A thread that has gone on for long
+must let others go first, since it may wait for them in a loop.
 
 A thread that waits in a modelled lock (locks.py) is not there to be chosen until what it waits for
 holds. When nobody can go on and somebody waits, that is a deadlock. A wait with a timeout ends by
@@ -19,12 +20,14 @@ from collections.abc import Callable, Sequence
 
 from ..check.history import Raised
 from .errors import Abandoned, Blocked, SerialError
-from .runs import MAIN, Location, Program, Run, Waiting
+from .runs import MAIN, Location, Program, Run, Waiting, cycle_of
 from .strategies import Strategy
 
 __all__ = ["Scheduler"]
 
 STALL_SECONDS = 20.0
+PATIENCE = 300  # steps in a row of one thread, before it lets others go on: it may wait in a loop
+_ASTRAY = "the container is not deterministic: a repeated schedule went astray"
 
 
 class Scheduler:
@@ -73,6 +76,8 @@ class Scheduler:
             if self._closing:
                 return
             self._program(number)
+            if self._closing:
+                return
 
     # -- one run ---------------------------------------------------------------------------------
 
@@ -90,6 +95,8 @@ class Scheduler:
         self._where: list[Location | None] = [None] * count
         self._ending = False
         self._taken = 0
+        self._streak = 0
+        self._failure: Exception | None = None
         strategy.begin(count)
         self._active = True
         try:
@@ -99,10 +106,12 @@ class Scheduler:
                 if taken == self._taken:
                     raise SerialError(self._stalled())
                 taken = self._taken
-        finally:
-            self._active = False
-        if self._result.end == "astray":
-            raise SerialError("the container is not deterministic: a repeated schedule went astray")
+        except BaseException:
+            self._end("interrupted")  # the session is over; close() ends the threads
+            raise
+        self._active = False
+        if self._failure is not None:
+            raise self._failure
         return self._result
 
     def _stalled(self) -> str:
@@ -150,6 +159,8 @@ class Scheduler:
 
     def _leave(self, number: int) -> None:
         self._alive.remove(number)
+        if self._closing:
+            return  # everybody has been woken
         if not self._alive:
             self._done.release()
             return
@@ -159,7 +170,7 @@ class Scheduler:
     # -- points ----------------------------------------------------------------------------------
 
     def current(self) -> int:
-        """The number of the calling thread, or MAIN; outside of a run always MAIN."""
+        """The number of the calling thread; outside of a run MAIN."""
         return self._number.get(_thread.get_ident(), MAIN) if self._active else MAIN
 
     def controls(self) -> bool:
@@ -184,7 +195,8 @@ class Scheduler:
         if self._fresh[number] and location is not None:
             self._fresh[number] = False
         else:
-            self._hand_over(number, self._choose(number, yields))
+            self._streak += 1
+            self._hand_over(number, self._choose(number, yields or self._streak > PATIENCE))
         if location is not None:
             self._result.trace.append((number, location))
             self._beside[number] = True
@@ -237,15 +249,20 @@ class Scheduler:
             able = [t for t in able if t != current]
         if len(able) == 1:
             return able[0]
-        chosen = self._strategy.choose(current, able)
-        if chosen not in able:
-            self._end("astray")
+        try:
+            chosen = self._strategy.choose(current, able)
+            if chosen not in able:
+                raise SerialError(_ASTRAY)
+        except Exception as error:
+            self._failure = error  # for the caller of run, not for the container
+            self._end("failed")
             return self._alive[0] if current not in self._alive else current
         self._result.choices.append(chosen)
         return chosen
 
     def _hand_over(self, number: int, following: int) -> None:
         if following != number:
+            self._streak = 0
             self._wake[following].release()
             self._wake[number].acquire()
         if self._ending:
@@ -266,19 +283,7 @@ class Scheduler:
             held = ", ".join(f"thread {t}" for t in waiting.holders())
             by = f", held by {held}" if held else ", which nobody is left to do"
             self._result.blocked.append(f"thread {thread}{at} waits for {waiting.what}{by}")
-        self._result.cycle = self._cycle()
-
-    def _cycle(self) -> list[int]:
-        for start in self._alive:
-            path = [start]
-            while path[-1] in self._waits:
-                holders = self._waits[path[-1]].holders()
-                if not holders:
-                    break
-                if holders[0] in path:
-                    return path[path.index(holders[0]) :]
-                path.append(holders[0])
-        return []
+        self._result.cycle = cycle_of(self._waits)
 
 
 def _held_lock() -> _thread.LockType:

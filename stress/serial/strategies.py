@@ -62,17 +62,15 @@ class Pct(Strategy):
         self._rng.shuffle(order)
         self._priority = {thread: self._depth + place for place, thread in enumerate(order)}
         longest = max(self._longest, 2)
-        self._changes = {
-            self._rng.randrange(longest): self._depth - 1 - number
-            for number in range(self._depth - 1)
-        }
+        places = self._rng.sample(range(longest), min(self._depth - 1, longest))
+        self._changes = {place: -1 - number for number, place in enumerate(sorted(places))}
         self._asked = 0
 
     def choose(self, current: int, able: Sequence[int]) -> int:
         lowered = self._changes.get(self._asked)
         self._asked += 1
         if lowered is not None and current in able:
-            self._priority[current] = lowered - self._depth
+            self._priority[current] = lowered
         return max(able, key=self._priority.__getitem__)
 
     def again(self) -> bool:
@@ -91,8 +89,9 @@ class Bounded(Strategy):
         self._rng = Random(seed)
         self._limit = bound
         self.bound = 0
-        self._now: list[bytes] = []
-        self._next: list[bytes] = []
+        # To do: (the choices of a run, how many of them to repeat, the choice after these).
+        self._now: list[tuple[bytearray, int, int]] = []
+        self._next: list[tuple[bytearray, int, int]] = []
         self._prefix = b""
 
     def begin(self, threads: int) -> None:
@@ -109,8 +108,7 @@ class Bounded(Strategy):
             chosen = current if current in able else able[0]
             later = self._next if current in able else self._now
             if later is self._now or self._limit is None or self.bound < self._limit:
-                before = bytes(made)
-                later.extend(before + bytes((other,)) for other in able if other != chosen)
+                later.extend((made, at, other) for other in able if other != chosen)
         made.append(chosen)
         return chosen
 
@@ -121,7 +119,8 @@ class Bounded(Strategy):
             self._now, self._next = self._next, []
             self._rng.shuffle(self._now)
             self.bound += 1
-        self._prefix = self._now.pop()
+        made, at, other = self._now.pop()
+        self._prefix = bytes((*made[:at], other))
         return True
 
     def note(self) -> str:

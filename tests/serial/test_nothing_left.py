@@ -91,8 +91,10 @@ def test_waiting_in_something_unknown_is_an_error(monkeypatch: pytest.MonkeyPatc
     threading.Timer(0.8, _real.release).start()  # so that the thread can end
     with pytest.raises(SerialError, match="not modelled"):
         explore(Unmodelled, [[("wait",)]], model=_Anything())
-    with _real:  # the timer has released it
-        pass
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("serial-")]
+    for thread in left:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in left)  # none runs on in the container
 
 
 class _Anything(Model):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from math import comb
 
 import pytest
 
 from stress.check.models import Dict
 from stress.profiles import Profile
-from stress.serial import Bounded, SerialError, TokenError, explore, replay
+from stress.serial import Bounded, SerialError, Strategy, TokenError, explore, replay
 from stress.zoo.counters import LockedCounter, LossyCounter
 
 TWICE = [[("increment",)], [("increment",)]]
@@ -68,6 +70,67 @@ def test_the_limit_is_kept() -> None:
 def test_endless_loops_are_cut() -> None:
     result = explore(Endless, [[("spin",)], [("spin",)]], limit=3, steps=50)
     assert (result.schedules, result.cut, result.found) == (3, 3, None)
+
+
+class Waving:
+    """Waits in a loop for another thread."""
+
+    def __init__(self) -> None:
+        self._flag = False
+
+    def wave(self) -> None:
+        self._flag = True
+
+    def wait(self) -> bool:
+        while not self._flag:
+            pass
+        return self._flag
+
+
+def test_who_waits_in_a_loop_lets_others_go_on() -> None:
+    result = explore(Waving, [[("wait",)], [("wave",)]], bound=1)
+    assert result.complete
+    assert (result.cut, result.found) == (0, None)
+
+
+class Careless(Strategy):
+    """Chooses nobody, or fails."""
+
+    def __init__(self, answer: int | None) -> None:
+        self.answer = answer
+
+    def choose(self, current: int, able: Sequence[int]) -> int:
+        if self.answer is None:
+            raise ZeroDivisionError
+        return self.answer
+
+
+def test_a_strategy_of_ones_own_can_fail() -> None:
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        explore(LossyCounter, TWICE, strategy=Careless(None))
+    with pytest.raises(SerialError, match="not deterministic"):
+        explore(LossyCounter, TWICE, strategy=Careless(9))
+    assert threading.active_count() == before
+
+
+class Moody:
+    """Another one each time it is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Moody.made += 1
+        self._lines = Moody.made
+
+    def work(self) -> None:
+        for _ in range(self._lines % 7):
+            pass
+
+
+def test_a_container_that_is_not_deterministic_is_told() -> None:
+    with pytest.raises(SerialError, match="not deterministic"):
+        explore(Moody, [[("work",)], [("work",)], [("work",)]], strategy="exhaustive")
 
 
 def test_unknown_names_are_refused() -> None:
