@@ -8,12 +8,18 @@ import sys
 import sysconfig
 from typing import Any
 
-__all__ = ["describe", "free_threaded_build", "gil_enabled", "gil_warning", "summary"]
+__all__ = ["describe", "free_threaded_build", "gil_enabled", "gil_warning", "sanitized", "summary"]
 
 
 def free_threaded_build() -> bool:
     """Whether this interpreter can run without the GIL."""
     return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def sanitized() -> bool:
+    """Whether the interpreter runs under AddressSanitizer or ThreadSanitizer."""
+    built = "-sanitizer" in str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return built or "san.so" in os.environ.get("LD_PRELOAD", "")
 
 
 def gil_enabled() -> bool:
