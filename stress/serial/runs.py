@@ -48,7 +48,7 @@ class Run:
 
 def cycle_of(waits: Mapping[int, Waiting]) -> list[int]:
     """Threads each of which waits for the next, and the last for the first; empty: there are none."""
-    for start in waits:
+    for start in sorted(waits):
         path = [start]
         while path[-1] in waits:
             holders = waits[path[-1]].holders()
