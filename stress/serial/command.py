@@ -67,6 +67,8 @@ def run_serial(parsed: argparse.Namespace) -> int:
     """`ct-stress run --serial`; the exit status."""
     if parsed.target is None:
         raise UsageError("--serial needs --target MODULE:CLASS, a container written in Python")
+    if parsed.list or parsed.only or parsed.ops is not None:
+        raise UsageError("--list, --only and --ops are not for --serial; it takes --scenarios")
     if parsed.limit < 1 or parsed.scenarios < 1:
         raise UsageError("--limit and --scenarios must be at least 1")
     _see_current_directory()
