@@ -22,7 +22,7 @@ from ..sampling.scenario import Scenario
 from ..sampling.subject import Subject
 from ..sampling.weave import Woven, weave
 from ..targets import resolve
-from .errors import TokenError
+from .errors import SerialError, TokenError
 from .report import lanes_of
 from .runs import Program, Run
 from .session import Session, deadlock_text
@@ -34,6 +34,7 @@ __all__ = ["ScenarioFinding", "ScenarioSearch", "replay_scenario"]
 _MOST_THREADS = 4
 _STEPS = 4_000
 _LONG = 400  # steps
+_MOST_FAILURES = 10  # scenarios that cannot even be prepared, before any other
 _LESS = 8  # where outcomes are not judged, only that the container is sound
 
 
@@ -99,6 +100,14 @@ class ScenarioSearch:
             stage = _Stage(session, subject, scenario)
         except (TooSlow, _Waits):
             self.skipped += 1
+            return None
+        except Exception as error:
+            self.skipped += 1
+            if self.scenarios == 0 and self.skipped >= _MOST_FAILURES:
+                raise SerialError(
+                    f"{self.target} does not work with modelled locks: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
             return None
         self.scenarios += 1
         self.pairs |= scenario.pairs()

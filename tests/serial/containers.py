@@ -1,7 +1,8 @@
-"""A container for the command: most of its changes can be lost."""
+"""Containers for the command."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -33,3 +34,17 @@ class LosingDict(MutableMapping[Any, Any]):
 
     def clear(self) -> None:
         self._data = {}
+
+
+_acquire = type(threading.RLock()).acquire
+_release = type(threading.RLock()).release
+
+
+class UnboundDict(LosingDict):
+    """Insists on real locks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        lock = threading.RLock()
+        _acquire(lock)
+        _release(lock)

@@ -54,6 +54,7 @@ def test_tokens_of_explore_are_replayed(capsys: pytest.CaptureFixture[str]) -> N
         (["run", "--serial"], "--serial needs --target"),
         ([*SERIAL, "builtins:dict"], "no Python code"),
         ([*SERIAL, LOSING, "--limit", "0"], "at least 1"),
+        ([*SERIAL, "tests.serial.containers:UnboundDict"], "does not work with modelled locks"),
         ([*SERIAL, LOSING, "--ops", "10"], "not for --serial"),
         (["replay", "cts1-xxx"], "damaged"),
         (["replay", "hello"], "begins with"),
