@@ -79,6 +79,7 @@ class HashTable(Table):
 
     __slots__ = (
         "_compare",
+        "_configured",
         "_destroy_key",
         "_destroy_value",
         "_grow_at",
@@ -97,6 +98,7 @@ class HashTable(Table):
         mutex = Mutex()
         self._walks = Walks(lambda: CriticalSection(mutex))
         self._configure(hash_identity, compare_identity, None, None)
+        self._configured = False
         return self
 
     def __init__(
@@ -124,6 +126,11 @@ class HashTable(Table):
                 f"HashTable: shrink_at must be at least 0 and below half of grow_at ({grow_at!r}), "
                 f"not {shrink_at!r}; a table that has just doubled would shrink again"
             )
+        if self._configured:  # other threads may be calling the functions
+            raise RuntimeError(
+                "HashTable: its functions are set once, when it is made; make a new table"
+            )
+        self._configured = True
         self._configure(hash, compare, destroy_key, destroy_value, grow_at, shrink_at)
 
     def _configure(

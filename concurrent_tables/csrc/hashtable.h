@@ -38,6 +38,7 @@ typedef struct {
     _Atomic(ct_buckets *) block;
     PyObject *hash, *compare, *destroy_key, *destroy_value; /* destructors: NULL for none */
     double grow_at, shrink_at; /* entries per bucket */
+    ct_int configured;         /* what stands above is set for good */
     int hash_kind, compare_kind;
     _Atomic(PyObject *) walks; /* _walks.Walks, made when needed */
     ct_ssize walking;          /* foreach calls going on */

@@ -518,6 +518,11 @@ table_init(PyObject *self, PyObject *args, PyObject *kwargs)
         || check_thresholds(grow_at, shrink_at) < 0) {
         return -1;
     }
+    if (ct_exchange_acq_rel(&t->configured, 1)) { /* other threads may be calling the functions */
+        PyErr_SetString(PyExc_RuntimeError,
+                        "HashTable: its functions are set once, when it is made; make a new table");
+        return -1;
+    }
     replace(&t->hash, hash);
     replace(&t->compare, compare);
     replace(&t->destroy_key, destroy_key);

@@ -339,3 +339,24 @@ def test_chains_keep_colliding_keys_apart(ct: Any) -> None:
         assert table.steal(number) == number
     for number in range(100):
         assert table.get(number) == (None if number % 3 == 0 else number)
+
+
+def test_functions_are_set_once(ct: Any) -> None:
+    """Other threads may be calling them: a second `__init__` would take them away."""
+    table = ct.HashTable(ct.hash_str, ct.compare_str)
+    table.set("a", 1)
+    with pytest.raises(RuntimeError, match="set once"):
+        table.__init__(hash=lambda key: 0)
+    assert table.get("a") == 1
+
+
+def test_a_failed_init_may_be_repeated(ct: Any) -> None:
+    class Table(ct.HashTable):  # type: ignore[misc]
+        def __init__(self) -> None:
+            with pytest.raises(TypeError):
+                super().__init__(hash=None)
+            super().__init__(ct.hash_str, ct.compare_str)
+
+    table = Table()
+    table.set("a" * 2, 1)
+    assert table.get("".join(["a", "a"])) == 1
