@@ -28,8 +28,9 @@ os.environ["CONCURRENT_TABLES_DEBUG"] = "1"  # before the first import of the pa
 import pytest
 from hypothesis import HealthCheck, settings
 
+import concurrent_tables
 from concurrent_tables import _debug, inspect_table
-from concurrent_tables._select import load
+from concurrent_tables._select import IMPLEMENTATION_NAMES, load
 from tests.support import ROOT
 
 DEFAULT_TIMEOUT_SECONDS = 120
@@ -128,6 +129,13 @@ def ct(request: pytest.FixtureRequest) -> Any:
 def columns() -> dict[str, Any]:
     """Every implementation of this run by name, for tests that cross them."""
     return COLUMNS
+
+
+@pytest.fixture
+def as_active(ct: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ct` as what the package exports, which is where pickles look their classes up."""
+    for name in IMPLEMENTATION_NAMES:
+        monkeypatch.setattr(concurrent_tables, name, getattr(ct, name))
 
 
 _reported: dict[int, weakref.ref[Any]] = {}  # broken tables that a failing test keeps alive

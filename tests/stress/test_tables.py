@@ -13,6 +13,7 @@ from stress.workloads import WORKLOADS, applicable
 SEEDS = (1,)
 
 
+@pytest.mark.usefixtures("as_active")
 @pytest.mark.parametrize("name", DEFAULT_TARGETS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tables_are_clean(ct: Any, name: str, seed: int) -> None:

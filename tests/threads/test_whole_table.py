@@ -66,6 +66,7 @@ SNAPSHOTS = {
 }
 
 
+@pytest.mark.usefixtures("as_active")
 @pytest.mark.parametrize("how", SNAPSHOTS)
 def test_snapshots_are_never_torn(table: Any, how: str) -> None:
     """A writer keeps two keys equal at every commit, and one rises before the other between."""
