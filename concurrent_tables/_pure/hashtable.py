@@ -90,6 +90,7 @@ class HashTable(Table):
     )
     __module__ = "concurrent_tables"
 
+    _configured: bool
     _walks: Walks
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
