@@ -96,6 +96,11 @@ def _use(installed: Path, *arguments: str, **env: str) -> subprocess.CompletedPr
     return _python(*arguments, PYTHONPATH=str(installed), PYTHONSAFEPATH="1", **env)
 
 
+def _use_alone(installed: Path, code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Without site-packages: an editable installation there would lend its extension."""
+    return _use(installed, "-S", "-c", code, **env)
+
+
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -151,7 +156,7 @@ def test_import_without_extension_warns_once(installed: Path) -> None:
         "import concurrent_tables as c; import concurrent_tables.stress, concurrent_tables.reclaim\n"
         "print(c.IMPLEMENTATION); c.ConcurrentDict(a=1).increment('a')"
     )
-    child = _use(installed, "-c", code)
+    child = _use_alone(installed, code)
     assert child.returncode == 0, child.stderr
     assert child.stdout == "python\n"
     assert len(re.findall(r"^\S.*Warning: ", child.stderr, re.M)) == 1, child.stderr
@@ -166,7 +171,7 @@ def test_asking_for_python_silences_the_warning(installed: Path) -> None:
 
 
 def test_requiring_the_extension_fails_clearly(installed: Path) -> None:
-    child = _use(installed, "-c", "import concurrent_tables", CONCURRENT_TABLES_PURE="0")
+    child = _use_alone(installed, "import concurrent_tables", CONCURRENT_TABLES_PURE="0")
     assert child.returncode == 1
     assert "ImportError" in child.stderr
     assert "CONCURRENT_TABLES_PURE" in child.stderr
