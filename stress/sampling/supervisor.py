@@ -27,7 +27,7 @@ __all__ = ["HarnessError", "Sampling", "sample"]
 
 _HANG_SECONDS = 10.0  # without any progress
 _HANG_CPU_SECONDS = 2.5  # of the child's own processor time without any progress
-_START_SECONDS = 60.0
+_START_SECONDS = 10.0
 _MOST_HANGS = 8  # each costs seconds
 _MOST_BARREN = 20  # deaths in a row without a single sample
 _TICK = 0.1
@@ -209,9 +209,7 @@ class _Supervisor:
                 continue
             waited = time.monotonic() - since
             if seen <= 0:  # the interpreter and the target's modules still start
-                if waited > _START_SECONDS:
-                    return True
-                continue
+                waited -= _START_SECONDS
             if waited > self._stall_seconds or (
                 waited > 2 and processor_seconds(child.pid) - used > _HANG_CPU_SECONDS
             ):
