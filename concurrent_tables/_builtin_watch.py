@@ -97,7 +97,7 @@ class _Registry:
             present = self.watches.get(address, ())
             if watch not in present:
                 return  # the dict died, and its address may be another's by now
-            rest = tuple(other for other in present if other is not watch)
+            rest = tuple([other for other in present if other is not watch])
             if rest:
                 self.watches[address] = rest
             else:

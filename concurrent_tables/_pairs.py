@@ -37,7 +37,9 @@ def _looked_up_pairs(other: Any) -> Iterator[tuple[Any, Any]]:
 def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     for number, element in enumerate(iterable):
         try:
-            pair = tuple(element)
+            # A list: CPython resizes a tuple of unknown length, which fails if gc.get_objects()
+            # saw it.
+            pair = [*element]
         except TypeError:
             raise TypeError(
                 f"cannot convert dictionary update sequence element #{number} to a sequence"
@@ -47,4 +49,4 @@ def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
                 f"dictionary update sequence element #{number} has length {len(pair)}; "
                 "2 is required"
             )
-        yield pair
+        yield pair[0], pair[1]

@@ -76,7 +76,7 @@ class TableInfo:
         self.kind = layout.kind
         self.log2_size = layout.log2_size
         self.index_width = layout.index_width
-        self.shards = tuple(TableInfo(part) for part in layout.parts)
+        self.shards = tuple([TableInfo(part) for part in layout.parts])
         self.entries = layout.used
         self.nbytes = layout.nbytes
         self.version = layout.version

@@ -150,7 +150,7 @@ class Arena:
                 related = [step for step in steps if own and step.key is key]
                 shown += (related or steps)[-_SHOWN_OTHERS if own else -2 :]
         shown.sort(key=lambda step: step.at)
-        return tuple(_text(step) for step in shown)
+        return tuple([_text(step) for step in shown])
 
     def _rerun(self) -> str:
         options = self.options

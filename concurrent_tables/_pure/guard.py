@@ -106,7 +106,7 @@ class Guard:
                 self._refreshes += 1
             elif len(entries) > 1:
                 found = table.get_many(self._keys)
-                return tuple(found.get(key, MISSING) for key in self._keys)
+                return tuple([found.get(key, MISSING) for key in self._keys])
 
     def _resolve(self) -> tuple[Any, int, int, list[int]]:
         table = self._table

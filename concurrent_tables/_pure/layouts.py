@@ -95,7 +95,7 @@ def sharded_layout(table: Any) -> Layout:
     from .exclusive import exclusive
 
     with exclusive(table):
-        parts = tuple(table_layout(shard) for shard in table._shards)
+        parts = tuple([table_layout(shard) for shard in table._shards])
         watch = table._watch
         return Layout(
             kind="sharded",

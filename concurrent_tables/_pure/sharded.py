@@ -139,7 +139,7 @@ class ShardedDict(MappingAPI):
                 f"not {shards}"
             )
         self = object.__new__(cls)
-        self._shards = tuple(_Shard() for _ in range(shards))
+        self._shards = tuple([_Shard() for _ in range(shards)])
         for shard in self._shards:
             shard._whole = weakref.ref(self)
         self._shift = 64 - (shards.bit_length() - 1)
@@ -484,13 +484,13 @@ class _ShardedGuard(Guard, ours=True):
         table = self._table
         if not table._overlaid():
             version = table.version if len(self._parts) > 1 else 0
-            values = tuple(part() for part in self._parts)
+            values = tuple([part() for part in self._parts])
             if len(values) == 1:
                 return values[0]
             if not table._overlaid() and version == sum(s._started for s in table._shards):
                 return values
         found = table.get_many(self._keys)
-        values = tuple(found.get(key, MISSING) for key in self._keys)
+        values = tuple([found.get(key, MISSING) for key in self._keys])
         return values if len(values) > 1 else values[0]
 
 

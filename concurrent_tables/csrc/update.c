@@ -225,7 +225,8 @@ update_from_frozen(ct_table *t, ct_frozen *frozen)
 static int
 set_pair(ct_table *t, PyObject *element, Py_ssize_t number)
 {
-    PyObject *pair = PySequence_Tuple(element);
+    /* A list: CPython resizes a tuple of unknown length, which fails if gc.get_objects() saw it. */
+    PyObject *pair = PySequence_List(element);
     int status = -1;
     if (pair == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
@@ -235,13 +236,13 @@ set_pair(ct_table *t, PyObject *element, Py_ssize_t number)
         }
         return -1;
     }
-    if (PyTuple_GET_SIZE(pair) != 2) {
+    if (PyList_GET_SIZE(pair) != 2) {
         PyErr_Format(PyExc_ValueError,
                      "dictionary update sequence element #%zd has length %zd; 2 is required",
-                     number, PyTuple_GET_SIZE(pair));
+                     number, PyList_GET_SIZE(pair));
     }
     else {
-        status = ct_set(t, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+        status = ct_set(t, PyList_GET_ITEM(pair, 0), PyList_GET_ITEM(pair, 1));
     }
     Py_DECREF(pair);
     return status;

@@ -23,7 +23,7 @@ __all__ = ["LIVE_KEYS", "growth_of", "main", "memory_of", "records_of"]
 
 LIVE_KEYS = 100
 _THREADS = 2
-_NAMES = tuple(f"field_{number}" for number in range(10))
+_NAMES = tuple([f"field_{number}" for number in range(10)])
 Figures = dict[str, float]
 
 

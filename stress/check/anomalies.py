@@ -121,8 +121,8 @@ def _effects(history: History, model: Model, part: Part) -> list[Effect]:
         return []
     try:
         found = [effect_of(model.name, op) for op in _operations(history, part)]
-        hash(tuple(e.left for e in found if e))
-        hash(tuple(e.saw for e in found if e))
+        hash(tuple([e.left for e in found if e]))
+        hash(tuple([e.saw for e in found if e]))
     except TypeError:
         return []
     pairs = zip(found, part.members, strict=True)

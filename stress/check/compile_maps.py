@@ -39,7 +39,7 @@ NARROWING = frozenset({"intersection_update", "__iand__"})
 
 
 def _together(codes: Iterable[Code]) -> Code:
-    return tuple(number for code in codes for number in code)
+    return tuple([number for code in codes for number in code])
 
 
 def _len(p: Program, key: int, args: Args, result: Any, unknown: bool) -> Code:

@@ -240,7 +240,7 @@ def _illegal(
         index = part.members[local]
         return replace(prepared.history[index], index=prepared.origins[index])
 
-    prefix = tuple(map(operation, found.path))
+    prefix = tuple([operation(step) for step in found.path])
     blocked = operation(found.blocked) if found.blocked >= 0 else None
     anomalies = tuple(find_anomalies(prepared.history, model, part))
     state = state_after(model, part.initial, prefix)
@@ -249,7 +249,7 @@ def _illegal(
         reason = f"{blocked} cannot be placed"
     concurrent: tuple[Operation, ...] = ()
     if found.blocked >= 0:
-        concurrent = tuple(map(operation, _overlapping(prepared.history, part, found)))
+        concurrent = tuple([*map(operation, _overlapping(prepared.history, part, found))])
     return Verdict(
         Outcome.ILLEGAL,
         reason,

@@ -134,7 +134,7 @@ def _explore(
 ) -> set[tuple[Hashable, ...]]:
     """Depth first; a configuration (progress, state, answers so far) is entered once."""
     lengths = [len(calls) for calls in scenario]
-    empty: tuple[tuple[Any, ...], ...] = tuple(() for _ in scenario)
+    empty: tuple[tuple[Any, ...], ...] = tuple([() for _ in scenario])
     stack = [(empty, initial)]
     seen: set[Any] = set()
     keep = []  # states are told apart by id for plain objects: none may be freed
@@ -160,7 +160,7 @@ def _explore(
 def _finish(
     given: tuple[tuple[Any, ...], ...], state: Any, answers: Answers, final: Sequence[Call]
 ) -> set[tuple[Hashable, ...]]:
-    flat = tuple(answer for one in given for answer in one)
+    flat = tuple([answer for one in given for answer in one])
     ends: list[tuple[tuple[Hashable, ...], Any]] = [(flat, state)]
     for method, *args in final:
         ends = [

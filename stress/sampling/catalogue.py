@@ -188,7 +188,7 @@ class _Trial:
             return None
         own = getattr(self._subject.type, name, None)
         python = isinstance(own, types.FunctionType)
-        return Op(name, template, writes, tuple(kind for kind in accepted if kind), python)
+        return Op(name, template, writes, tuple([kind for kind in accepted if kind]), python)
 
     def _run(self, template: str, choice: dict[str, str]) -> tuple[bool, bool]:
         """Whether it ran for some arguments, and whether any of them changed the container."""

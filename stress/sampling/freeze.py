@@ -76,11 +76,11 @@ def freeze(value: Any, depth: int = 0) -> Any:
 def _freeze_container(value: Any, depth: int) -> Any:
     name = type(value).__name__
     if isinstance(value, Mapping):
-        return (name, tuple((_key(k), freeze(v, depth + 1)) for k, v in _few(value.items())))
+        return (name, tuple([(_key(k), freeze(v, depth + 1)) for k, v in _few(value.items())]))
     if isinstance(value, Set):
         return (name, frozenset(freeze(x, depth + 1) for x in _few(value)))
     if isinstance(value, tuple | list | collections.deque) or _is_values_view(value):
-        return (name, tuple(freeze(x, depth + 1) for x in _few(value)))
+        return (name, tuple([freeze(x, depth + 1) for x in _few(value)]))
     return value if _hashable(value) else f"a {name}"
 
 
@@ -111,15 +111,19 @@ def state_of(shape: str, *, ordered: bool) -> Callable[[Any], Any]:
     """A function that gives the whole state of a container at rest, as one hashable value."""
     functions: dict[str, Callable[[Any], Any]] = {
         "set": frozenset,
-        "sequence": tuple,
+        "sequence": _items_in_order,
         "mapping": _ordered_items if ordered else _unordered_items,
         "table": _table_items,
     }
     return functions[shape]
 
 
+def _items_in_order(container: Any) -> Any:
+    return tuple([*container])
+
+
 def _ordered_items(container: Any) -> Any:
-    return tuple(container.items())
+    return tuple([*container.items()])
 
 
 def _unordered_items(container: Any) -> Any:

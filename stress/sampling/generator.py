@@ -92,7 +92,7 @@ class Generator:
             self._subject.name,
             values,
             self._container(),
-            tuple(tuple(calls) for calls in threads),
+            tuple([tuple(calls) for calls in threads]),
             b,
             self._view,
             self._iterator,
@@ -247,13 +247,13 @@ class Generator:
             parts = keys if kind in KEYS else []
             if kind == "pairs" or "p" in op.fields:
                 parts = [f"({key}, {value})" for key, value in pairs]
-            return tuple(f"{container}.update([{part}])" for part in parts)
+            return tuple([f"{container}.update([{part}])" for part in parts])
         if self._subject.shape != "mapping":
-            return tuple(f"{container}.update([{key}])" for key in keys) if kind in KEYS else ()
+            return tuple([f"{container}.update([{key}])" for key in keys]) if kind in KEYS else ()
         if mapping or kind in ("pairs", "items view") or "p" in op.fields:
-            return tuple(
+            return tuple([
                 f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()
-            )
+            ])
         return ()
 
     def _part(self) -> tuple[str, str]:

@@ -86,7 +86,7 @@ class Pool:
 
     def rows(self, t: int) -> tuple[memoryview, ...]:
         """The journal rows of the other threads, for thread `t` alone."""
-        return tuple(self._rows[t][other] for other in range(self._used) if other != t)
+        return tuple([self._rows[t][other] for other in range(self._used) if other != t])
 
     def row(self, t: int) -> memoryview:
         return self._rows[t][t]

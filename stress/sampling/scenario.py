@@ -95,7 +95,7 @@ class Scenario:
         """The same with one call less; None when less than two threads would remain."""
         threads = list(self.threads)
         threads[thread] = threads[thread][:index] + threads[thread][index + 1 :]
-        left = tuple(calls for calls in threads if calls)
+        left = tuple([calls for calls in threads if calls])
         return replace(self, threads=left) if len(left) > 1 else None
 
     def lines(self) -> list[str]:

@@ -231,7 +231,7 @@ def _finding(
         verdict.kind,
         verdict.message,
         token,
-        tuple((thread, _at(place)) for thread, place in run.trace),
+        tuple([(thread, _at(place)) for thread, place in run.trace]),
         verdict.outcome,
         expected,
         schedule,

@@ -48,7 +48,7 @@ def at_rest(container: Any) -> Any:
         if isinstance(container, Set):
             return frozenset(container)
         if hasattr(type(container), "__iter__") and hasattr(type(container), "__len__"):
-            return tuple(map(freeze, container))
+            return tuple([*map(freeze, container)])
     except Blocked:
         return "blocked"
     except Exception as error:
@@ -133,7 +133,7 @@ class Judge:
         return self._only((*map(freeze, run.outcome), *end))
 
     def _only(self, outcome: tuple[Any, ...]) -> tuple[Any, ...]:
-        kept = tuple(a for a, wanted in zip(outcome, self._judged, strict=False) if wanted)
+        kept = tuple([a for a, wanted in zip(outcome, self._judged, strict=False) if wanted])
         return (*kept, *outcome[len(self._judged) :])
 
     def problem(self, run: Run, state: Any) -> tuple[str, str] | None:
@@ -171,7 +171,7 @@ class Judge:
     def may_block(self, run: Run) -> bool:
         """Whether the calls that a deadlocked run left open could all wait sequentially too."""
         done = [calls[: len(run.results[t])] for t, calls in enumerate(self._calls)]
-        given = tuple(map(freeze, run.outcome))
+        given = tuple([*map(freeze, run.outcome)])
         if given not in outcomes_of(done, self._model).expected:
             return False
         for thread, calls in enumerate(self._calls):
@@ -184,7 +184,7 @@ class Judge:
     def _placed(self, run: Run, outcome: tuple[Any, ...], before: frozenset[Any]) -> bool:
         """Whether an order that respects `before` gives the outcome (depth first)."""
         stack: list[tuple[tuple[int, ...], Any, tuple[Any, ...]]] = [
-            (tuple(0 for _ in self._calls), self._model.initial, ())
+            (tuple([0 for _ in self._calls]), self._model.initial, ())
         ]
         seen = set()
         while stack:

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def outcome(self) -> tuple[Any, ...]:
-        return tuple(result for results in self.results for result in results)
+        return tuple([result for results in self.results for result in results])
 
 
 def cycle_of(waits: Mapping[int, Waiting]) -> list[int]:

@@ -12,7 +12,7 @@ from .base import Round, workload
 
 __all__: list[str] = []
 
-_NAMES = tuple(f"field{number}" for number in range(26))
+_NAMES = tuple([f"field{number}" for number in range(26)])
 _MAX_SHARED = 30
 
 

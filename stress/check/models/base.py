@@ -145,9 +145,9 @@ def _normal(state: Any) -> Any:
 def freeze(value: Any) -> Any:
     """A hashable stand-in for a list, dict or set that an operation took or gave."""
     if isinstance(value, dict):
-        return tuple((freeze(key), freeze(one)) for key, one in value.items())
+        return tuple([(freeze(key), freeze(one)) for key, one in value.items()])
     if isinstance(value, (list, tuple)):
-        return tuple(map(freeze, value))
+        return tuple([*map(freeze, value)])
     if isinstance(value, (set, frozenset)):
         return frozenset(map(freeze, value))
     return value
