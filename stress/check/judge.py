@@ -249,7 +249,7 @@ def _illegal(
         reason = f"{blocked} cannot be placed"
     concurrent: tuple[Operation, ...] = ()
     if found.blocked >= 0:
-        concurrent = tuple([*map(operation, _overlapping(prepared.history, part, found))])
+        concurrent = (*map(operation, _overlapping(prepared.history, part, found)),)
     return Verdict(
         Outcome.ILLEGAL,
         reason,

@@ -119,11 +119,11 @@ def state_of(shape: str, *, ordered: bool) -> Callable[[Any], Any]:
 
 
 def _items_in_order(container: Any) -> Any:
-    return tuple([*container])
+    return (*container,)
 
 
 def _ordered_items(container: Any) -> Any:
-    return tuple([*container.items()])
+    return (*container.items(),)
 
 
 def _unordered_items(container: Any) -> Any:

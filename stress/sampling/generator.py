@@ -251,9 +251,9 @@ class Generator:
         if self._subject.shape != "mapping":
             return tuple([f"{container}.update([{key}])" for key in keys]) if kind in KEYS else ()
         if mapping or kind in ("pairs", "items view") or "p" in op.fields:
-            return tuple([
-                f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()
-            ])
+            return tuple(
+                [f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()]
+            )
         return ()
 
     def _part(self) -> tuple[str, str]:

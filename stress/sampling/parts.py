@@ -33,12 +33,14 @@ def weakened(scenario: Scenario) -> Scenario:
         others = [c for n, each in enumerate(scenario.threads) if n != number for c in each]
         blurred = any(call.bulk for call in others)
         threads.append(
-            tuple([
-                replace(call, result=Result.LOOSE if blurred else Result.EXACT)
-                if call.result is Result.GLIMPSE
-                else call
-                for call in thread
-            ])
+            tuple(
+                [
+                    replace(call, result=Result.LOOSE if blurred else Result.EXACT)
+                    if call.result is Result.GLIMPSE
+                    else call
+                    for call in thread
+                ]
+            )
         )
     return replace(scenario, threads=tuple(threads))
 

@@ -48,7 +48,7 @@ def at_rest(container: Any) -> Any:
         if isinstance(container, Set):
             return frozenset(container)
         if hasattr(type(container), "__iter__") and hasattr(type(container), "__len__"):
-            return tuple([*map(freeze, container)])
+            return (*map(freeze, container),)
     except Blocked:
         return "blocked"
     except Exception as error:
@@ -171,7 +171,7 @@ class Judge:
     def may_block(self, run: Run) -> bool:
         """Whether the calls that a deadlocked run left open could all wait sequentially too."""
         done = [calls[: len(run.results[t])] for t, calls in enumerate(self._calls)]
-        given = tuple([*map(freeze, run.outcome)])
+        given = (*map(freeze, run.outcome),)
         if given not in outcomes_of(done, self._model).expected:
             return False
         for thread, calls in enumerate(self._calls):

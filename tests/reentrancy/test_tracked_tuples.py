@@ -70,7 +70,9 @@ def _pairs(ct: Any) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("make", [_guard, _shards, _pairs], ids=lambda make: make.__name__[1:])
-def test_get_objects_beside_an_operation(ct: Any, make: Callable[[Any], Callable[[], None]]) -> None:
+def test_get_objects_beside_an_operation(
+    ct: Any, make: Callable[[Any], Callable[[], None]]
+) -> None:
     step = make(ct)
     with _somebody_looks():
         for _ in range(_ROUNDS):

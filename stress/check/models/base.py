@@ -147,7 +147,7 @@ def freeze(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple([(freeze(key), freeze(one)) for key, one in value.items()])
     if isinstance(value, (list, tuple)):
-        return tuple([*map(freeze, value)])
+        return (*map(freeze, value),)
     if isinstance(value, (set, frozenset)):
         return frozenset(map(freeze, value))
     return value

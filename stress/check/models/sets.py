@@ -87,7 +87,7 @@ class Set(Model):
     def _call(plain: set[Any], method: str, args: tuple[Any, ...]) -> Any:
         if method == "__bool__":
             return len(plain) > 0
-        args = tuple([*map(set, args)]) if method == "__eq__" else args
+        args = (*map(set, args),) if method == "__eq__" else args
         try:
             return getattr(plain, method)(*args)
         except KeyError:
