@@ -166,11 +166,13 @@ class CriticalSection:
         mine: list[Any] = []
         nothing: list[Any] = []
         releases = map(_RELEASE, mine)
-        # Straight-line from here: taken off before the release, with nothing in between.
+        exhaust = deque[None](maxlen=0).extend
+        # Straight-line from here: taken off before the release, with nothing in between. (Not even
+        # a container is made: a collection might run finalizers while we hold mutexes unnoted.)
         held = self.held
         self.held = nothing
         mine += held
-        deque(releases, 0)
+        exhaust(releases)
 
 
 def _resume(sections: list[CriticalSection]) -> None:
@@ -200,14 +202,21 @@ def _discard_stale(sections: list[CriticalSection]) -> None:
 def wait_outside(wait: Callable[[], None]) -> None:
     """Call `wait`, which may take long, with all sections of this thread suspended.
 
-    There are some only when a finalizer or a signal handler interrupted them.
+    There are some only when a finalizer or a signal handler interrupted them. One that comes
+    during the wait must not resume them either, as if the section on top were still being taken.
     """
     sections = _thread.sections
+    if not sections:
+        wait()
+        return
+    top = sections[-1]
+    taking, top.taking = top.taking, True
     for section in tuple(sections):
         section._drop()
     try:
         wait()
     finally:
+        top.taking = taking
         _resume(sections)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,61 @@ def test_events_keep_their_order_when_a_finalizer_writes_to_other_shards(
     changes.close()
     versions = [event.version for event in changes]
     assert versions == sorted(set(versions)) and versions[-1] == table.version
+
+
+def is_free_for_others(mutex: critical_section.Mutex) -> bool:
+    def take() -> bool:
+        taken = mutex.lock.acquire(blocking=False)
+        if taken:
+            mutex.lock.release()
+        return taken
+
+    return run_threads(take) == [True]
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer runs code of its own everywhere")
+def test_a_section_holds_nothing_unnoted_while_a_finalizer_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Making a container may start a collection (always so on 3.11), and that a finalizer."""
+    mutex = critical_section.Mutex()
+    section = critical_section.CriticalSection(mutex)
+    stolen: list[bool] = []
+
+    def finalizer() -> None:
+        # What one does that has to wait for another mutex: let go of all that is noted.
+        for outer in critical_section.active_sections():
+            outer._drop()
+        stolen.append(not is_free_for_others(mutex))
+
+    class Interrupted:
+        def __init__(self, make: Any) -> None:
+            self.make = make
+
+        def __call__(self, *args: Any, **named: Any) -> Any:
+            monkeypatch.undo()
+            finalizer()
+            return self.make(*args, **named)
+
+    for name, make in (("map", map), ("deque", deque)):
+        with section:
+            monkeypatch.setattr(critical_section, name, Interrupted(make), raising=False)
+        section = critical_section.CriticalSection(mutex)
+    assert stolen == [False, False]
+    assert is_free_for_others(mutex)
+
+
+def test_a_finalizer_does_not_resume_sections_during_a_wait() -> None:
+    mutex = critical_section.Mutex()
+
+    def wait() -> None:
+        with critical_section.CriticalSection(critical_section.Mutex()):
+            pass  # what a finalizer does that comes during the wait
+        assert is_free_for_others(mutex)
+
+    with critical_section.CriticalSection(mutex):
+        critical_section.wait_outside(wait)
+        critical_section.assert_held(mutex)
 
 
 class Stop(Exception):
