@@ -37,9 +37,9 @@ def _looked_up_pairs(other: Any) -> Iterator[tuple[Any, Any]]:
 def _checked_pairs(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     for number, element in enumerate(iterable):
         try:
-            # A list: CPython resizes a tuple of unknown length, which fails if gc.get_objects()
-            # saw it.
-            pair = [*element]
+            # Else a list: CPython resizes a tuple of unknown length, which fails if
+            # gc.get_objects() saw it.
+            pair = element if type(element) is tuple else [*element]
         except TypeError:
             raise TypeError(
                 f"cannot convert dictionary update sequence element #{number} to a sequence"

@@ -225,8 +225,9 @@ update_from_frozen(ct_table *t, ct_frozen *frozen)
 static int
 set_pair(ct_table *t, PyObject *element, Py_ssize_t number)
 {
-    /* A list: CPython resizes a tuple of unknown length, which fails if gc.get_objects() saw it. */
-    PyObject *pair = PySequence_List(element);
+    /* Else a list: CPython resizes a tuple of unknown length, which fails if gc.get_objects()
+     * saw it. */
+    PyObject *pair = PyTuple_CheckExact(element) ? Py_NewRef(element) : PySequence_List(element);
     int status = -1;
     if (pair == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
@@ -236,13 +237,13 @@ set_pair(ct_table *t, PyObject *element, Py_ssize_t number)
         }
         return -1;
     }
-    if (PyList_GET_SIZE(pair) != 2) {
+    if (PySequence_Fast_GET_SIZE(pair) != 2) {
         PyErr_Format(PyExc_ValueError,
                      "dictionary update sequence element #%zd has length %zd; 2 is required",
-                     number, PyList_GET_SIZE(pair));
+                     number, PySequence_Fast_GET_SIZE(pair));
     }
     else {
-        status = ct_set(t, PyList_GET_ITEM(pair, 0), PyList_GET_ITEM(pair, 1));
+        status = ct_set(t, PySequence_Fast_GET_ITEM(pair, 0), PySequence_Fast_GET_ITEM(pair, 1));
     }
     Py_DECREF(pair);
     return status;
