@@ -22,6 +22,7 @@ from .. import environment
 from ..targets import Target, default_targets, resolve
 from .catalogue import catalogue_of
 from .faults import Faults
+from .findings import Finding
 from .generator import Generator
 from .journal import Journal
 from .outcomes import TooSlow
@@ -108,6 +109,7 @@ class _Session:
             scenario = self._generator.draw(number)
             number += 1
             with self._faults.around(scenario):
+                self._sampler.faults = self._faults.on
                 self._one(scenario)
             if time.monotonic() - reported > _REPORT_SECONDS:
                 reported = time.monotonic()
@@ -130,8 +132,11 @@ class _Session:
         for finding in run.findings:
             if finding.kind not in told:
                 told.add(finding.kind)
-                _say(self._out, "finding", finding=finding.as_json(), number=scenario.number)
+                _say(self._out, "finding", finding=self._told(finding), number=scenario.number)
         self._generator.banned |= run.scenario.pairs()
+
+    def _told(self, finding: Finding) -> dict[str, Any]:
+        return {**finding.as_json(), "faults": self._faults.on}
 
     def _count(self, run: Run) -> None:
         totals = self._totals

@@ -11,12 +11,12 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 from .scenario import Scenario
 
-__all__ = ["Faults"]
+__all__ = ["FAULTS", "Faults", "named"]
 
 _SHARE = 0.06  # of the scenarios, for each kind
 _PAUSE = 2e-4
@@ -27,22 +27,27 @@ class Faults:
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-        self.counts = {"collections": 0, "thread churn": 0, "signals": 0}
+        self.counts = dict.fromkeys(FAULTS, 0)
+        self.on: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def around(self, scenario: Scenario) -> Iterator[None]:
         """Run the body with the faults that were drawn."""
         with contextlib.ExitStack() as stack:
-            if self._rng.random() < _SHARE:
-                self.counts["collections"] += 1
-                stack.enter_context(_beside(_collect))
-            if self._rng.random() < _SHARE:
-                self.counts["thread churn"] += 1
-                stack.enter_context(_beside(_churn))
-            if self._rng.random() < _SHARE:
-                self.counts["signals"] += 1
-                stack.enter_context(_signals())
+            self.on = tuple([name for name in FAULTS if self._rng.random() < _SHARE])
+            for name in self.on:
+                self.counts[name] += 1
+                stack.enter_context(FAULTS[name]())
             yield
+
+
+@contextlib.contextmanager
+def named(names: Iterable[str]) -> Iterator[None]:
+    """Run the body with these faults; KeyError when there is none of that name."""
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(FAULTS[name]())
+        yield
 
 
 @contextlib.contextmanager
@@ -89,3 +94,10 @@ def _signals() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+FAULTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    "collections": lambda: _beside(_collect),
+    "thread churn": lambda: _beside(_churn),
+    "signals": _signals,
+}

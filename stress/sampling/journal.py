@@ -32,6 +32,7 @@ BARRIER = 16  # how many barriers it has reached; in another cache line
 IDLE = 0
 FORGET = 0xFFFFFFFF  # "do not wait for me any more"
 _PROGRESS = ROWS * _ROW_WORDS  # a word of the head: rises with every batch
+_SAMPLED = _PROGRESS + 1
 
 
 class Journal:
@@ -63,6 +64,15 @@ class Journal:
     @property
     def progress(self) -> int:
         return self.words[_PROGRESS]
+
+    def sampled(self, count: int) -> None:
+        """So many more samples are over."""
+        self.words[_SAMPLED] = (self.words[_SAMPLED] + count) & 0x7FFFFFFF
+
+    @property
+    def samples(self) -> int:
+        """How many samples are over, of all scenarios."""
+        return self.words[_SAMPLED]
 
     def describe(self, facts: dict[str, Any]) -> None:
         """What is about to run, as JSON; read back by `description` after a crash."""

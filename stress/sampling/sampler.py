@@ -50,6 +50,7 @@ class Sampler:
         self._spinning = spinning
         self._pool: Pool | None = None
         self._pool_age = 0
+        self.faults: tuple[str, ...] = ()  # that are on, for the journal
         self._leak: list[Any] = []  # what lost a reference must never be freed
 
     def run(self, scenario: Scenario, seconds: float, *, confirming: bool = False) -> Run:
@@ -57,9 +58,10 @@ class Sampler:
         woven = weave(scenario, self._subject, spinning=self._spinning)
         state = self._state(scenario)
         run = Run(scenario)
-        self._journal.describe({"scenario": scenario.as_json(), "phase": "one thread"})
+        described = {"scenario": scenario.as_json(), "faults": self.faults}
+        self._journal.describe({**described, "phase": "one thread"})
         outcomes = admissible(woven, state, self._journal.beat)
-        self._journal.describe({"scenario": scenario.as_json(), "phase": "sampling"})
+        self._journal.describe({**described, "phase": "sampling"})
         run.exact = outcomes.exact
         before = [sys.getrefcount(key) for key in woven.names["K"]]
         judges = self._sample(woven, outcomes, state, seconds)
@@ -148,6 +150,7 @@ class Sampler:
                 judge.batch(A, B, results, lo, hi)
                 if t == 0:
                     self._journal.beat()
+                    self._journal.sampled(count)
                     stop[0] = time.perf_counter() > until
                 if judge.findings:
                     self._leak.append(kept)

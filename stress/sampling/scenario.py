@@ -116,8 +116,11 @@ class Scenario:
         return lines
 
     def as_json(self) -> dict[str, Any]:
+        from .facts import facts_of
+
         return {
             "number": self.number,
+            "facts": facts_of(self),
             "lines": self.lines(),
             "threads": [[call.text for call in thread] for thread in self.threads],
             "names": [[call.name for call in thread] for thread in self.threads],

@@ -254,6 +254,7 @@ class _Supervisor:
             "names": sorted(pair),
             "scenario": scenario or None,
             "table": [],
+            "faults": described.get("faults", []),
             "evidence": {
                 "in flight": flying,
                 "journal": progress,
