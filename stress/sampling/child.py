@@ -79,6 +79,7 @@ class _Session:
         self._generator = Generator(self._subject, catalogue, self._rng)
         self._generator.banned |= {(x, y) for x, y in orders["banned"]}
         self._generator.avoid |= set(orders["avoid"])
+        self._generator.sweep = float(orders.get("sweep", 0.0))
         for x, y, count in orders["met"]:
             self._generator.met[x, y] = count
         # To spin on plain words is a data race, which is what ThreadSanitizer looks for.
@@ -95,6 +96,7 @@ class _Session:
             operations=sorted({op.name for op in catalogue.ops}),
             templates=len(catalogue.ops) + len(catalogue.view_ops) + len(catalogue.iterator_ops),
             pairs=len(self._generator.universe()),
+            types=sorted({(op.name, kind) for op in catalogue.ops for kind in op.operands}),
             profile=self._subject.profile.as_json(),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 __all__ = ["Sampling", "cause_of", "lines_of", "processor_seconds"]
 
 _STACK_LINES = 120
+_MOST_PACES = 600
 
 
 @dataclass
@@ -27,9 +28,24 @@ class Sampling:
     faults: Counter[str] = field(default_factory=Counter)
     operations: list[str] = field(default_factory=list)
     pairs: int = 0
+    types_in_all: list[tuple[str, str]] = field(default_factory=list)
+    paces: list[tuple[float, int]] = field(default_factory=list)  # (seconds, operations so far)
     profile: dict[str, Any] = field(default_factory=dict)
     children: int = 0
     gil: bool = False
+
+    def pace(self, seconds: float, operations: int) -> None:
+        """So many operations more by then; kept at no more moments than a plot can show."""
+        so_far = self.paces[-1][1] if self.paces else 0
+        self.paces.append((round(seconds, 2), so_far + operations))
+        if len(self.paces) > _MOST_PACES:
+            self.paces[:] = self.paces[::-2][::-1]
+
+    @property
+    def unmet(self) -> list[tuple[str, str]]:
+        """Pairs of operations that never met on one instance."""
+        names = sorted(self.operations)
+        return [(x, y) for x in names for y in names if x <= y and not self.met[x, y]]
 
     def as_json(self) -> dict[str, Any]:
         known = set(self.operations)
@@ -47,8 +63,10 @@ class Sampling:
                 "pairs": [[x, y, count] for (x, y), count in sorted(self.met.items())],
                 "pairs_in_all": self.pairs,
                 "operand_types": [[x, y, count] for (x, y), count in sorted(self.types.items())],
+                "operand_types_in_all": [list(pair) for pair in self.types_in_all],
             },
             "faults": dict(self.faults),
+            "paces": [list(pace) for pace in self.paces],
             "promised": self.profile,
         }
 

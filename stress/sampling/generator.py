@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from random import Random
 
 from ..profiles import Effect, Result
@@ -25,7 +25,13 @@ __all__ = ["Generator"]
 
 
 class Generator:
-    """Scenarios for one subject. `banned` pairs of names are not drawn any more, names to `avoid` rarely."""
+    """Scenarios for one subject. `banned` pairs of names are not drawn any more, names to `avoid` rarely.
+
+    `sweep` is the share of scenarios for pairs that never met, as long as there are any: random
+    draws alone would need very long for the last of them.
+    """
+
+    sweep = 0.0
 
     def __init__(self, subject: Subject, catalogue: Catalogue, rng: Random) -> None:
         self._subject = subject
@@ -41,6 +47,7 @@ class Generator:
         self.names = sorted(self._by_name)
         self._plain = [name for name in self.names if "." not in name]
         self._writers = [n for n in self.names if any(op.writes for op in self._by_name[n])]
+        self._unmet: deque[tuple[str, str]] | None = None  # made when it is first asked for
 
     def universe(self) -> list[tuple[str, str]]:
         """Every pair of names that can meet on one instance."""
@@ -110,6 +117,8 @@ class Generator:
     def _pair(self) -> tuple[str, str]:
         """Two names, at least one of which writes where there are any; rarely met ones first."""
         rng = self._rng
+        if rng.random() < self.sweep and (unmet := self._never_met()):
+            return unmet if rng.random() < 0.5 else (unmet[1], unmet[0])
         best = None
         kind = rng.random()
         for _ in range(6):
@@ -123,6 +132,19 @@ class Generator:
         if best is None:
             best = (rng.choice(self.names), rng.choice(self.names))
         return best if rng.random() < 0.5 else (best[1], best[0])
+
+    def _never_met(self) -> tuple[str, str] | None:
+        """The next pair that did not meet yet; it stays at the end of the queue until it did."""
+        if self._unmet is None:
+            pairs = self.universe()
+            self._rng.shuffle(pairs)
+            self._unmet = deque(pairs)
+        while self._unmet:
+            pair = self._unmet.popleft()
+            if not self.met[pair] and pair not in self.banned:
+                self._unmet.append(pair)
+                return pair
+        return None
 
     def _seconds(self, kind: float) -> list[str]:
         """Changes meet changes, and every read, often; operators of views are very many."""

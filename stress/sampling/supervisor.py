@@ -46,9 +46,18 @@ def sample(
     operations: int | None = None,
     stall_seconds: float = _HANG_SECONDS,
     progress: Callable[[float], None] = lambda fraction: None,
+    into: Sampling | None = None,
+    sweep: float = 0.0,
 ) -> Sampling:
-    """Sample `target` (`module:Class`, or the name of one of our tables) for so long."""
-    return _Supervisor(target, seed, seconds, operations, stall_seconds, progress).run()
+    """Sample `target` (`module:Class`, or the name of one of our tables) for so long.
+
+    `into` is an earlier result to go on with: what it knows is added to, and pairs that met there, or
+    showed something, count. `sweep` is the share of scenarios for pairs that never met.
+    """
+    supervisor = _Supervisor(target, seed, seconds, operations, stall_seconds, progress, sweep)
+    if into is not None:
+        supervisor.go_on(into)
+    return supervisor.run()
 
 
 class _Supervisor:
@@ -60,8 +69,10 @@ class _Supervisor:
         operations: int | None,
         stall_seconds: float,
         progress: Callable[[float], None],
+        sweep: float,
     ) -> None:
         self._target = target
+        self._sweep = sweep
         self._seed = seed
         self._budget = seconds
         self._operations = operations
@@ -74,7 +85,15 @@ class _Supervisor:
         self._broken: HarnessError | None = None
         self._keys: set[Any] = set()
         self._begun = time.monotonic()
+        self._before = 0.0  # seconds of the result that this one goes on with
         self.result = Sampling(target)
+
+    def go_on(self, result: Sampling) -> None:
+        """Add to this result, and do not repeat what it found."""
+        self.result = result
+        self._before = result.seconds
+        for finding in result.findings:
+            self._know(finding)
 
     def run(self) -> Sampling:
         start = time.monotonic()
@@ -87,7 +106,7 @@ class _Supervisor:
                 ended = self._child(folder, left, start)
             if ended:
                 break
-        self.result.seconds = time.monotonic() - start
+        self.result.seconds = self._before + time.monotonic() - start
         return self.result
 
     # -- one child -------------------------------------------------------------------------------
@@ -142,6 +161,7 @@ class _Supervisor:
             "banned": sorted(self._banned),
             "avoid": [name for name, count in self._deaths.items() if count >= _MOST_DEATHS_OF_ONE],
             "met": [[x, y, count] for (x, y), count in self.result.met.items()],
+            "sweep": self._sweep,
         }
         self.result.children += 1
         paths = [path or os.getcwd() for path in sys.path]
@@ -178,10 +198,12 @@ class _Supervisor:
         result, what = self.result, said["what"]
         if what == "ready":
             result.operations, result.pairs = said["operations"], said["pairs"]
+            result.types_in_all = [(x, y) for x, y in said["types"]]
             result.profile = said["profile"]
         elif what == "progress":
             self._next = max(self._next, said["next"])
             result.totals.update(said["totals"])
+            result.pace(self._before + time.monotonic() - self._begun, said["totals"]["operations"])
             result.faults.update(said["faults"])
             result.gil |= said["gil"]
             for x, y, count in said["met"]:
@@ -276,15 +298,20 @@ class _Supervisor:
             self._next = max(self._next, int(scenario["number"]))
 
     def _add(self, finding: dict[str, Any]) -> None:
+        if not self._know(finding):
+            self.result.repeated += 1
+            return
+        finding["seconds"] = round(self._before + time.monotonic() - self._begun, 2)
+        self.result.findings.append(finding)
+
+    def _know(self, finding: dict[str, Any]) -> bool:
+        """Draw these operations together no more; whether the finding is new."""
         key = (finding["kind"], tuple(finding.get("names", ())))
         names = finding.get("names", ())
         for x in names:
             for y in names:
                 if x <= y and (len(names) == 1 or x != y):
                     self._banned.add((x, y))
-        if key in self._keys:
-            self.result.repeated += 1
-            return
+        new = key not in self._keys
         self._keys.add(key)
-        finding["seconds"] = round(time.monotonic() - self._begun, 2)
-        self.result.findings.append(finding)
+        return new
