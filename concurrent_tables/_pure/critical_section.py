@@ -166,7 +166,8 @@ class CriticalSection:
         mine: list[Any] = []
         nothing: list[Any] = []
         releases = map(_RELEASE, mine)
-        exhaust = deque[None](maxlen=0).extend
+        sink: deque[None] = deque(maxlen=0)
+        exhaust = sink.extend
         # Straight-line from here: taken off before the release, with nothing in between. (Not even
         # a container is made: a collection might run finalizers while we hold mutexes unnoted.)
         held = self.held
