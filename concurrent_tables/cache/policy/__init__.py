@@ -1,0 +1,36 @@
+"""Which entries to keep: the policies by name."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .lru import Lru
+
+__all__ = ["POLICIES", "Policy", "make_policy"]
+
+
+class Policy(Protocol):
+    """What a cache asks of its policy, one thread at a time, and never with user code inside."""
+
+    weight: int
+
+    def added(self, entry: Any) -> None: ...
+    def replaced(self, old: Any, new: Any) -> None: ...
+    def accessed(self, entries: list[Any]) -> None: ...
+    def removed(self, entry: Any) -> None: ...
+    def victims(self) -> list[Any]: ...
+    def clear(self) -> None: ...
+    def info(self) -> dict[str, Any]: ...
+
+
+POLICIES: dict[str, Any] = {"lru": Lru, "tinylfu": Lru}
+
+
+def make_policy(name: str, maxsize: int) -> Policy:
+    """A policy by name that keeps at most `maxsize` of weight; ValueError names those there are."""
+    try:
+        kind = POLICIES[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {name!r}") from None
+    policy: Policy = kind(maxsize)
+    return policy
