@@ -2,7 +2,8 @@
 
 Each command has a module with a function that adds its parser (`add_<name>_command(commands)`); the
 parser's default `handler` takes the parsed arguments and returns the exit status: 0 no violation
-seen, 1 a violation, 2 a usage error, 3 nothing exercised.
+seen, 1 a violation, 2 a usage error, 3 nothing exercised. Status 4 is an error of the harness itself,
+which says nothing about the target.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 
 from .options import UsageError
@@ -39,13 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"ct-stress: error: {error}", file=sys.stderr)
         return ExitStatus.USAGE
+    except Exception:  # a traceback alone would end with 1, which accuses the target
+        traceback.print_exc()
+        print(
+            "ct-stress: the harness itself failed; this says nothing about the target",
+            file=sys.stderr,
+        )
+        return ExitStatus.HARNESS
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ct-stress",
         description="Stress-test and measure dict- and set-like containers from many threads.",
-        epilog="exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised",
+        epilog="exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised, "
+        "4 the harness failed",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for module, function in _COMMANDS:

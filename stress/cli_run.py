@@ -21,7 +21,10 @@ from .workloads import WORKLOADS, applicable
 
 __all__ = ["EPILOG", "add_run_command", "check_writable", "leave", "see_current_directory"]
 
-EPILOG = "exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised"
+EPILOG = (
+    "exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised, "
+    "4 the harness failed"
+)
 
 
 def add_run_command(commands: Any) -> None:

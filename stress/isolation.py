@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .options import Options
+from .options import HarnessError, Options
 from .verdicts import Violation, WorkloadResult
 
 __all__ = ["run_isolated"]
@@ -49,6 +50,8 @@ def run_isolated(
             return results, True
         if status == 0 or not left:
             break
+        if status == _HUNG and not any("Timeout (" in line for line in stacks):
+            raise HarnessError("\n".join(stacks[-_STACK_LINES:]))  # as when an import fails
         broken = running if running in left else left[0]
         results.append(_died(target_name, broken, options, status, stacks))
         if status == _HUNG:
@@ -65,7 +68,7 @@ def _child(
     progress: Callable[[float], None],
 ) -> tuple[list[WorkloadResult], str, int, list[str], bool]:
     done: list[WorkloadResult] = []
-    running, stalled = "", False
+    running, broken, stalled = "", "", False
     orders = {
         **{key: value for key, value in dataclasses.asdict(options).items() if key != "isolate"},
         "only": [f"*/{name}" for name in workloads],
@@ -95,6 +98,8 @@ def _child(
                 started(running)
             elif "progress" in said:
                 progress(said["progress"])
+            elif "broken" in said:
+                broken = said["broken"]
             elif "stalled" in said:
                 stalled = bool(said["stalled"])
             else:
@@ -103,6 +108,8 @@ def _child(
         child.stdout.close()
         errors.seek(0)
         stacks = errors.read().splitlines()
+    if broken:
+        raise HarnessError(broken)
     return done, running, status, stacks, stalled
 
 
@@ -167,10 +174,14 @@ def _main() -> int:
             say(result.as_json())
 
     guard = LastResort(Telling(), 2 * options.stall_seconds)
-    result = run_campaign([resolve(options.target_argument)], options, guard)
+    try:
+        result = run_campaign([resolve(options.target_argument)], options, guard)
+    except Exception:
+        say({"broken": traceback.format_exc()})
+    else:
+        if result.stalled:
+            say({"stalled": True})
     guard.cancel()
-    if result.stalled:
-        say({"stalled": True})
     os._exit(0)  # threads may hang, containers may be corrupt
 
 

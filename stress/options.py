@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["DEFAULT_SECONDS", "DEFAULT_THREADS", "Options", "UsageError"]
+__all__ = ["DEFAULT_SECONDS", "DEFAULT_THREADS", "HarnessError", "Options", "UsageError"]
 
 DEFAULT_SECONDS = 20.0
 DEFAULT_THREADS = 8
@@ -17,6 +17,13 @@ MAX_THREADS = 512
 
 class UsageError(ValueError):
     """The options or the target make no sense; `ct-stress` ends with exit status 2."""
+
+
+class HarnessError(RuntimeError):
+    """The harness itself failed, which says nothing about the target; exit status 4.
+
+    The text has the traceback of the process that failed.
+    """
 
 
 def _new_seed() -> int:

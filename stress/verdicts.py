@@ -19,6 +19,7 @@ class ExitStatus(IntEnum):
     VIOLATION = 1
     USAGE = 2
     NOTHING_EXERCISED = 3
+    HARNESS = 4  # the harness failed: nothing is said about the target
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ class _Trial:
 
     def _state(self, a: Any) -> Any:
         try:
-            return self._subject.freeze(a)
+            return self._subject.reader(self._keys)(a)
         except Exception:
             return None
 

@@ -19,14 +19,14 @@ from random import Random
 from typing import Any, TextIO
 
 from .. import environment
+from ..options import UsageError
 from ..targets import Target, default_targets, resolve
 from .catalogue import catalogue_of
 from .faults import Faults
 from .findings import Finding
 from .generator import Generator
 from .journal import Journal
-from .outcomes import TooSlow
-from .sampler import Run, Sampler
+from .sampler import Refused, Run, Sampler
 from .scenario import Scenario
 from .subject import Subject
 
@@ -54,6 +54,8 @@ def main() -> int:
         sys.setswitchinterval(1e-6)
     try:
         _Session(orders, out).run()
+    except UsageError as error:
+        _say(out, "usage", details=str(error))
     except Exception:
         _say(out, "broken", details=traceback.format_exc())
     out.flush()
@@ -122,8 +124,8 @@ class _Session:
     def _one(self, scenario: Scenario) -> None:
         try:
             run = self._sampler.run(scenario, _SCENARIO_SECONDS)
-        except (TypeError, AttributeError, NotImplementedError, TooSlow):
-            self._totals["refused"] += 1  # its operands do not go together
+        except Refused:
+            self._totals["refused"] += 1
             return
         self._count(run)
         if not run.findings:

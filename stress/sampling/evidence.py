@@ -33,6 +33,7 @@ class Sampling:
     profile: dict[str, Any] = field(default_factory=dict)
     children: int = 0
     gil: bool = False
+    broken: list[str] = field(default_factory=list)  # what the harness itself did wrong
 
     def pace(self, seconds: float, operations: int) -> None:
         """So many operations more by then; kept at no more moments than a plot can show."""
@@ -68,6 +69,7 @@ class Sampling:
             "faults": dict(self.faults),
             "paces": [list(pace) for pace in self.paces],
             "promised": self.profile,
+            "harness_errors": self.broken,
         }
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import collections
 import types
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from .values import Fresh
 
-__all__ = ["SCALARS", "Raised", "caught", "freeze", "state_of"]
+__all__ = ["SCALARS", "Raised", "caught", "freeze", "lookups_of", "state_of"]
 
 SCALARS = (type(None), bool, int, float, str, bytes)
 _ITERATORS: tuple[type, ...] = (
@@ -69,7 +69,7 @@ def freeze(value: Any, depth: int = 0) -> Any:
         return getattr(value, "__qualname__", kind.__name__)
     try:
         return _freeze_container(value, depth)
-    except RuntimeError as error:  # a live view on something broken
+    except Exception as error:  # a live view on something that changed, or is broken
         return (kind.__name__, Raised(error))
 
 
@@ -120,6 +120,25 @@ def state_of(shape: str, *, ordered: bool) -> Callable[[Any], Any]:
 
 def _items_in_order(container: Any) -> Any:
     return (*container,)
+
+
+def lookups_of(shape: str, keys: Sequence[Any]) -> Callable[[Any], Any]:
+    """The same for a mapping or set that cannot be iterated: what it has for each key."""
+
+    def membership(container: Any) -> Any:
+        return tuple([key in container for key in keys])
+
+    def values(container: Any) -> Any:
+        return tuple([_value(container, key) for key in keys])
+
+    return values if shape == "mapping" else membership
+
+
+def _value(container: Any, key: Any) -> Any:
+    try:
+        return container[key]
+    except KeyError:
+        return "absent"
 
 
 def _ordered_items(container: Any) -> Any:

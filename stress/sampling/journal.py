@@ -16,7 +16,7 @@ import os
 import tempfile
 from typing import Any
 
-__all__ = ["ARRIVED", "BARRIER", "DOING", "FORGET", "IDLE", "SAMPLE", "Journal"]
+__all__ = ["ARRIVED", "BARRIER", "DOING", "FORGET", "IDLE", "SAMPLE", "STAGE", "Journal"]
 
 ROWS = 8
 _ROW_WORDS = 64
@@ -28,6 +28,7 @@ _SIZE = _HEAD + _TEXT
 ARRIVED = 0  # the sample (from 1) that the thread has reached
 DOING = 1  # 1 + the index of the call it is in, IDLE between calls
 SAMPLE = 2
+STAGE = 3  # rises with every part of a batch: made, run, judged
 BARRIER = 16  # how many barriers it has reached; in another cache line
 IDLE = 0
 FORGET = 0xFFFFFFFF  # "do not wait for me any more"
@@ -73,6 +74,10 @@ class Journal:
     def samples(self) -> int:
         """How many samples are over, of all scenarios."""
         return self.words[_SAMPLED]
+
+    def signs(self) -> bytes:
+        """Every word: when none changes for a while, nothing happens any more."""
+        return bytes(self._map[:_HEAD])
 
     def describe(self, facts: dict[str, Any]) -> None:
         """What is about to run, as JSON; read back by `description` after a crash."""

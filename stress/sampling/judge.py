@@ -26,6 +26,8 @@ _SHOWN_ROWS = 12
 # What an operand that other threads change may raise when it is read.
 _OPERAND_ERRORS = frozenset({"RuntimeError", "KeyError", "IndexError", "ValueError"})
 _HOSTILE_ERRORS = _OPERAND_ERRORS | {"HostileError", "TypeError", "RecursionError"}
+# The interpreter's own, beside whoever lists all objects: it then finds tuples that are being made.
+_HALF_BUILT = "tupleobject.c"
 _ALWAYS_WRONG = frozenset({"SystemError", "MemoryError", "UnboundLocalError", "BufferError"})
 
 
@@ -94,6 +96,8 @@ class Judge:
                 if call.shared or call.on != "a":
                     expected |= _OPERAND_ERRORS
                 for error in raised:
+                    if _of_a_half_built_tuple(error):
+                        continue
                     if error.name in _ALWAYS_WRONG or error.name not in expected:
                         message = f"{call.text} raised {error.name}: {error.text}"
                         self._found("error", message, len(raised))
@@ -122,7 +126,11 @@ class Judge:
             self._found("unsound", f"reading the state at rest raised {error!r}", 1)
             return
         self.counts.update(counts)
-        bad = [key for key in counts if key not in self._outcomes.orders]
+        bad = [
+            key
+            for key in counts
+            if key not in self._outcomes.orders and not any(map(_of_a_half_built_tuple, key))
+        ]
         if bad:
             sample = lo + keys.index(bad[0])
             message = self._outcome_message(bad[0])
@@ -171,6 +179,11 @@ class Judge:
         )
         state = _short(key[len(self._outcomes.columns.exact)])
         return f"no order of the operations explains: {results or 'results'}; at rest a = {state}"
+
+
+def _of_a_half_built_tuple(result: Any) -> bool:
+    """Whether CPython failed to finish a tuple that gc.get_objects() had handed out meanwhile."""
+    return type(result) is Raised and result.name == "SystemError" and _HALF_BUILT in result.text
 
 
 def _held() -> int:

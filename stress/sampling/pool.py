@@ -64,8 +64,10 @@ class Pool:
         for _ in range(used):
             self._done.acquire()
         self._job = None
-        if self._errors:
-            raise self._errors.pop()
+        errors, self._errors = self._errors, []
+        if errors:  # a broken barrier is what an error leaves to the others
+            errors.sort(key=lambda error: isinstance(error, threading.BrokenBarrierError))
+            raise errors[0]
 
     def barrier(self, t: int) -> None:
         """Wait until every thread of the job is here."""

@@ -41,6 +41,8 @@ def summary(target: str, sampling: dict[str, Any]) -> list[str]:
         f"{len(coverage['operand_types'])} operations with types of operands, "
         f"{sampling['children']} processes",
     ]
+    for text in sampling.get("harness_errors", ()):
+        lines.append(f"{target}/scenarios: the harness failed and went on: {text.splitlines()[-1]}")
     promised = sampling["promised"]
     if promised:
         lines.append(

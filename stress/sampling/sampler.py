@@ -12,20 +12,26 @@ from typing import Any
 
 from .findings import Finding
 from .freeze import freeze
-from .journal import DOING, IDLE, Journal
+from .journal import DOING, IDLE, STAGE, Journal
 from .judge import Judge, rows
-from .outcomes import Outcomes, State, admissible
+from .outcomes import Outcomes, State, TooSlow, admissible
 from .pool import Pool
 from .scenario import Scenario
 from .subject import Subject
 from .weave import Woven, weave
 
-__all__ = ["Run", "Sampler"]
+__all__ = ["Refused", "Run", "Sampler"]
 
 _TURN = 12e-9  # seconds of one turn of an empty loop, about
 _MOST_TURNS = 600
 _STRIDE = 256
 _SHRINK_SECONDS = 0.6
+_CONFIRMING_TRIES = 4
+_SLOWEST = 0.02  # seconds of one sequential run
+
+
+class Refused(Exception):
+    """The scenario cannot be judged: its parts do not go together, or it takes too long."""
 
 
 @dataclass
@@ -54,13 +60,13 @@ class Sampler:
         self._leak: list[Any] = []  # what lost a reference must never be freed
 
     def run(self, scenario: Scenario, seconds: float, *, confirming: bool = False) -> Run:
-        """Sample for about so long; ends early with a finding."""
-        woven = weave(scenario, self._subject, spinning=self._spinning)
-        state = self._state(scenario)
+        """Sample for about so long; ends early with a finding. May raise `Refused`."""
+        woven = self._woven(scenario)
+        state = self._state(scenario, woven.names["K"])
         run = Run(scenario)
         described = {"scenario": scenario.as_json(), "faults": self.faults}
         self._journal.describe({**described, "phase": "one thread"})
-        outcomes = admissible(woven, state, self._journal.beat)
+        outcomes = self._admissible(woven, state)
         self._journal.describe({**described, "phase": "sampling"})
         run.exact = outcomes.exact
         before = [sys.getrefcount(key) for key in woven.names["K"]]
@@ -96,7 +102,10 @@ class Sampler:
                     less = run.scenario.without(thread, index)
                     if less is None:
                         continue
-                    tried = self.run(less, _SHRINK_SECONDS)
+                    try:
+                        tried = self.run(less, _SHRINK_SECONDS)
+                    except Refused:
+                        continue
                     if any(finding.kind == wanted for finding in tried.findings):
                         run, smaller = tried, True
                         break
@@ -109,10 +118,28 @@ class Sampler:
             self._pool.end()
             self._pool = None
 
+    # -- one thread ------------------------------------------------------------------------------
+
+    def _woven(self, scenario: Scenario) -> Woven:
+        try:
+            return weave(scenario, self._subject, spinning=self._spinning)
+        except Exception as error:  # operands that the type does not take
+            raise Refused(f"{type(error).__name__}: {error}") from None
+
+    def _admissible(self, woven: Woven, state: State) -> Outcomes:
+        """What one thread alone raises around the calls is the type's way to say no."""
+        try:
+            found = admissible(woven, state, self._journal.beat)
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from None
+        if found.whole > _SLOWEST:
+            raise Refused("it takes too long")
+        return found
+
     # -- sampling --------------------------------------------------------------------------------
 
-    def _state(self, scenario: Scenario) -> State:
-        columns: State = [(0, self._subject.freeze)]
+    def _state(self, scenario: Scenario, keys: list[Any]) -> State:
+        columns: State = [(0, self._subject.reader(keys))]
         if hasattr(self._subject.type, "__len__"):
             columns.append((0, len))
         if scenario.b:
@@ -143,11 +170,13 @@ class Sampler:
                 kept = (parts[0][:], parts[1][:])
                 del parts
                 row[0] = 0
+                row[STAGE] ^= 1
                 pool.barrier(t)
                 loop(count, A, B, W, its, row, rows, delays[t], mine)
                 row[DOING] = IDLE
                 pool.barrier(t)
                 judge.batch(A, B, results, lo, hi)
+                row[STAGE] ^= 2
                 if t == 0:
                     self._journal.beat()
                     self._journal.sampled(count)
@@ -192,6 +221,14 @@ class Sampler:
 
     # -- afterwards ------------------------------------------------------------------------------
 
+    def _again(self, woven: Woven, state: State) -> Outcomes | None:
+        for _ in range(_CONFIRMING_TRIES):  # the machine may be slow for a while
+            try:
+                return admissible(woven, state, self._journal.beat)
+            except TooSlow:
+                continue
+        return None
+
     def _confirmed(
         self, findings: list[Finding], woven: Woven, outcomes: Outcomes, state: State
     ) -> list[Finding]:
@@ -200,8 +237,8 @@ class Sampler:
         for finding in findings:
             bad = finding.evidence.pop("outcomes", None)
             if bad is not None:
-                again = admissible(woven, state, self._journal.beat)
-                if not again.exact or any(key in again.orders for key in bad):
+                again = self._again(woven, state)
+                if again is None or not again.exact or any(key in again.orders for key in bad):
                     continue
                 if set(again.orders) != set(outcomes.orders):
                     continue

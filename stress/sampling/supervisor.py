@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from ..options import HarnessError, UsageError
 from .evidence import Sampling, cause_of, lines_of, processor_seconds
 from .journal import Journal
 
@@ -32,10 +33,7 @@ _MOST_HANGS = 8  # each costs seconds
 _MOST_BARREN = 20  # deaths in a row without a single sample
 _TICK = 0.1
 _MOST_DEATHS_OF_ONE = 4
-
-
-class HarnessError(RuntimeError):
-    """The harness itself failed in the child; the text is the child's traceback."""
+_MOST_BROKEN = 3  # errors of the harness; it then says so
 
 
 def sample(
@@ -53,11 +51,19 @@ def sample(
 
     `into` is an earlier result to go on with: what it knows is added to, and pairs that met there, or
     showed something, count. `sweep` is the share of scenarios for pairs that never met.
+
+    Raises UsageError when the target cannot be sampled, and HarnessError when the harness failed and
+    there is nothing else to tell; `Sampling.broken` has such failures beside findings.
     """
     supervisor = _Supervisor(target, seed, seconds, operations, stall_seconds, progress, sweep)
     if into is not None:
         supervisor.go_on(into)
     return supervisor.run()
+
+
+def _never_began(folder: str, hung: bool) -> str:
+    lines = lines_of(os.path.join(folder, "errors"))
+    return "\n".join(["the process did not start" + (" in time" if hung else ""), *lines])
 
 
 class _Supervisor:
@@ -82,7 +88,7 @@ class _Supervisor:
         self._banned: set[tuple[str, str]] = set()
         self._deaths: Counter[str] = Counter()
         self._hangs = self._barren = 0
-        self._broken: HarnessError | None = None
+        self._refused = ""
         self._keys: set[Any] = set()
         self._begun = time.monotonic()
         self._before = 0.0  # seconds of the result that this one goes on with
@@ -107,6 +113,8 @@ class _Supervisor:
             if ended:
                 break
         self.result.seconds = self._before + time.monotonic() - start
+        if self.result.broken and not self.result.findings:
+            raise HarnessError(self.result.broken[0])
         return self.result
 
     # -- one child -------------------------------------------------------------------------------
@@ -120,21 +128,27 @@ class _Supervisor:
             child = self._start(journal, stacks, seconds, folder)
             listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
             self._ended = False
+            broken = len(self.result.broken)
             listener.start()
             hung = self._watch(child, journal, start)
             if hung:
                 self._dump(child)
             child.kill()
-            status = child.wait() if hung else self._status(child)
+            status = child.wait()
             listener.join(10)
             if child.stdout is not None:
                 child.stdout.close()
-            if self._broken is not None:
-                raise self._broken
+            if self._refused:
+                raise UsageError(self._refused)
             if self._ended and not hung:
                 return True
-            if status > 0 and not hung and journal.description() is None:
-                raise HarnessError("\n".join(lines_of(os.path.join(folder, "errors"))))
+            described = journal.description()
+            if described is None and (hung or status >= 0):
+                self.result.broken.append(_never_began(folder, hung))
+            if len(self.result.broken) > broken:
+                number = ((described or {}).get("scenario") or {}).get("number", self._next)
+                self._next = max(self._next, int(number)) + 1
+                return len(self.result.broken) >= _MOST_BROKEN
             self._death(status, hung, journal, stacks, folder)
         finally:
             journal.remove()
@@ -189,10 +203,7 @@ class _Supervisor:
                 said = json.loads(line)
             except ValueError:
                 continue  # cut off by the child's end
-            try:
-                self._hear(said)
-            except HarnessError as error:
-                self._broken = error
+            self._hear(said)
 
     def _hear(self, said: dict[str, Any]) -> None:
         result, what = self.result, said["what"]
@@ -214,33 +225,31 @@ class _Supervisor:
             self._next = max(self._next, said["number"] + 1)
             self._add(said["finding"])
         elif what == "broken":
-            self._ended = True
-            raise HarnessError(said["details"])
+            result.broken.append(said["details"])
+        elif what == "usage":
+            self._refused = said["details"]
         else:
             self._ended = True
 
     def _watch(self, child: subprocess.Popen[str], journal: Journal, start: float) -> bool:
         """Until the child ends; true when it hangs."""
-        seen, since, used = -1, time.monotonic(), processor_seconds(child.pid)
+        seen, since, used = b"", time.monotonic(), processor_seconds(child.pid)
         while child.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_TICK)
             self._progress(min(1.0, (time.monotonic() - start) / self._budget))
-            if journal.progress != seen:
-                seen, since, used = journal.progress, time.monotonic(), processor_seconds(child.pid)
+            signs = journal.signs()
+            if signs != seen:
+                seen, since, used = signs, time.monotonic(), processor_seconds(child.pid)
                 continue
             waited = time.monotonic() - since
-            if seen <= 0:  # the interpreter and the target's modules still start
+            if journal.progress <= 0:  # the interpreter and the target's modules still start
                 waited -= _START_SECONDS
             if waited > self._stall_seconds or (
                 waited > 2 and processor_seconds(child.pid) - used > _HANG_CPU_SECONDS
             ):
                 return True
         return False
-
-    @staticmethod
-    def _status(child: subprocess.Popen[str]) -> int:
-        return child.wait()
 
     @staticmethod
     def _dump(child: subprocess.Popen[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSet
 from typing import Any
 
@@ -302,12 +303,16 @@ class DeadlockDict(LockedDict):
         self._second = threading.Lock()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        with self._lock, self._second:
-            self._data[key] = value
+        with self._lock:
+            time.sleep(0)
+            with self._second:
+                self._data[key] = value
 
     def __getitem__(self, key: Any) -> Any:
-        with self._second, self._lock:
-            return self._data[key]
+        with self._second:
+            time.sleep(0)
+            with self._lock:
+                return self._data[key]
 
 
 class GilHoldingDict(LockedDict):
@@ -342,6 +347,22 @@ class OnlyItems:
 
     def __delitem__(self, key: Any) -> None:
         del self._inner[key]
+
+
+class OnlyMembers:
+    """Set-like by its three methods alone, and correct."""
+
+    def __init__(self) -> None:
+        self._inner = LockedSet()
+
+    def add(self, item: Any) -> None:
+        self._inner.add(item)
+
+    def discard(self, item: Any) -> None:
+        self._inner.discard(item)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._inner
 
 
 CORRECT = (LockedDict, LockedSet, OnlyItems)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import Any
 
 from stress.profiles import Profile
+from stress.sampling import judge
 
 from .containers import LockedDict, LockedSet
 
@@ -76,19 +78,12 @@ class Miscounting(LockedSet):
 
 
 class Aborting(LockedSet):
-    """The process ends when two threads are in `discard`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inside: set[int] = set()
+    """The process ends in `discard`, except in the main thread."""
 
     def discard(self, item: Any) -> None:
-        self._inside.add(threading.get_ident())
-        time.sleep(0)
-        if len(self._inside) > 1:
+        if threading.current_thread() is not threading.main_thread():
             os.abort()
         super().discard(item)
-        self._inside.discard(threading.get_ident())
 
 
 class Exiting(LockedSet):
@@ -105,6 +100,27 @@ class Hanging(LockedSet):
         while threading.current_thread() is not threading.main_thread():
             time.sleep(0.01)
         super().clear()
+
+
+class Bottomless(LockedSet):
+    """Keeps nothing."""
+
+    def add(self, item: Any) -> None:
+        pass
+
+
+class BreakingTheHarness(LockedSet):
+    """Correct, but the judge in the sampling process has a bug from then on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        main = getattr(sys.modules["__main__"], "__spec__", None)
+        if main is not None and main.name.endswith("sampling.child"):
+            judge.Judge.batch = _bug  # type: ignore[method-assign]
+
+
+def _bug(*arguments: Any) -> None:
+    raise LookupError("a bug of ours")
 
 
 class Declared(LockedDict):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stress import cli
+from stress import ExitStatus, cli
+from stress.options import UsageError
 from stress.sampling.supervisor import Sampling, sample
 
 
@@ -25,7 +26,7 @@ def test_locked_containers_are_not_accused(name: str) -> None:
 
 
 def test_an_abort_is_a_finding_with_the_operations_in_flight() -> None:
-    result = found("Aborting", 20.0, operations=60_000)
+    result = found("Aborting", 7.0, operations=60_000)
     (first, *_) = [each for each in result.findings if each["kind"] == "abort"]
     assert "SIGABRT" in first["message"]
     evidence = first["evidence"]
@@ -34,6 +35,29 @@ def test_an_abort_is_a_finding_with_the_operations_in_flight() -> None:
     assert any("in discard" in line for line in evidence["stacks"])
     assert evidence["history"] and first["scenario"]["lines"]
     assert result.children > 1  # and it went on
+
+
+@pytest.mark.parametrize("name", ["OnlyItems", "OnlyMembers"])
+def test_a_container_without_iteration_is_known_by_lookups(name: str) -> None:
+    result = sample(f"tests.stress.containers:{name}", 1, 60, operations=2_000)
+    assert result.findings == [] and result.broken == []
+    assert result.totals["judged"]
+
+
+def test_an_error_of_the_harness_is_not_alleged_on_the_target(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = "tests.stress.fragile:BreakingTheHarness"
+    arguments = ["--target", target, "--only", "*/scenarios", "--ops", "2000"]
+    assert cli.main(["run", *arguments]) == ExitStatus.HARNESS == 4
+    said = capsys.readouterr()
+    assert "says nothing about the target" in said.err and "a bug of ours" in said.err
+    assert "VIOLATION" not in said.out
+
+
+def test_what_cannot_be_filled_is_an_error_of_usage() -> None:
+    with pytest.raises(UsageError, match="could not be filled"):
+        sample("tests.stress.fragile:Bottomless", 1, 20.0, operations=100)
 
 
 def test_an_exit_is_a_finding() -> None:

@@ -18,7 +18,7 @@ SEEDS = (1,)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tables_are_clean(ct: Any, name: str, seed: int) -> None:
     (target,) = [target for target in default_targets(ct) if target.name == name]
-    result = run_campaign([target], Options(seed=seed, ops=1200, seconds=60.0, threads=6))
+    result = run_campaign([target], Options(seed=seed, ops=1200, threads=6))
     assert [str(violation) for violation in result.violations] == []
     assert result.exit_status is ExitStatus.CLEAN
     assert all(done.operations for done in result.workloads)
