@@ -56,7 +56,7 @@ def _call_facts(call: Call) -> dict[str, Any]:
 
 def _call_from(facts: dict[str, Any]) -> Call:
     given = _known(Call, facts)
-    given["steps"] = tuple([*given.get("steps", ())])
+    given["steps"] = (*given.get("steps", ()),)
     try:
         given["effect"], given["result"] = Effect[given["effect"]], Result[given["result"]]
     except KeyError as error:

@@ -24,7 +24,7 @@ from stress.sampling.values import Values
 from stress.sampling.weave import weave
 from stress.targets import Target, default_targets, resolve, target_of
 from tests.stress import fragile
-from tests.stress.containers import LockedDict, LockedSet
+from tests.stress.containers import LockedDict, LockedSet, OnlyItems, OnlyMembers
 
 SPINNING = not getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -168,6 +168,15 @@ def test_freezing_is_by_contents_and_bounded() -> None:
     assert freeze({1, 2}) == freeze({2, 1}) != freeze(frozenset({1, 2}))
     assert freeze(iter([1])) == freeze(iter([2]))
     assert freeze({1: 2}.values()) == freeze({3: 2}.values())
+
+
+def test_what_cannot_be_iterated_is_known_by_lookups() -> None:
+    for cls, state in ((OnlyItems, (1, "absent")), (OnlyMembers, (True, False))):
+        subject = Subject(target_of(cls))
+        made = subject.target.make()
+        made.add("a") if cls is OnlyMembers else made.__setitem__("a", 1)
+        assert subject.reader(["a", "b"])(made) == state
+        assert subject.unsound(made, frozenset({"a"})) is None
 
 
 # -- profiles --------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_an_abort_is_a_finding_with_the_operations_in_flight() -> None:
 def test_a_container_without_iteration_is_known_by_lookups(name: str) -> None:
     result = sample(f"tests.stress.containers:{name}", 1, 60, operations=2_000)
     assert result.findings == [] and result.broken == []
-    assert result.totals["judged"]
+    assert result.totals["operations"] >= 2_000
 
 
 def test_an_error_of_the_harness_is_not_alleged_on_the_target(
