@@ -7,17 +7,34 @@
  * entry is yielded if the present block still holds the identical key, with its present value; the
  * old block then owns its keys (ct_replace_block_held), so that they can be looked at.
  */
+#include "alone.h"
 #include "views.h"
 
 typedef struct {
     PyObject_HEAD
     PyObject *table;   /* ct_table or ct_frozen */
     ct_keys *keys;     /* held */
+    char *cells;       /* key and value of the block's first entry, so that a step leaves alone ... */
+    size_t stride;     /* ... the block's header, which every iterator that comes or goes writes to */
     Py_ssize_t first, limit;
     ct_ssize claimed;
     int what, backwards, frozen;
+    ct_maker maker;
     _Atomic(PyObject *) pair; /* the last pair, to be used again if nobody kept it */
 } ct_iter;
+
+/* Key and value: what the entries of either kind of block end with. */
+CT_INLINE ct_str_entry *
+cell_at(ct_iter *it, Py_ssize_t ix)
+{
+    return (ct_str_entry *)(it->cells + (size_t)ix * it->stride);
+}
+
+CT_INLINE PyObject *
+cell_value(ct_str_entry *cell)
+{
+    return (PyObject *)(ct_load_acquire(&cell->value) & ~CT_FROZEN);
+}
 
 /* -- the entry as it is now --------------------------------------------------------------------- */
 
@@ -35,12 +52,12 @@ find_identical(const ct_keys *keys, PyObject *key, Py_hash_t hash)
     }
 }
 
-/* Pinned.  The value of entry `ix` at this moment, or NULL. */
+/* Pinned.  The value in the cell of entry `ix` at this moment, or NULL. */
 CT_INLINE PyObject *
-present_value(ct_iter *it, Py_ssize_t ix)
+present_value(ct_iter *it, ct_str_entry *cell, Py_ssize_t ix)
 {
     ct_keys *keys = it->keys;
-    PyObject *value = ct_entry_value(keys, ix);
+    PyObject *value = cell_value(cell);
     if (value == NULL) {
         return NULL;
     }
@@ -49,22 +66,8 @@ present_value(ct_iter *it, Py_ssize_t ix)
     if (CT_LIKELY(present == keys)) {
         return value;
     }
-    Py_ssize_t now = find_identical(present, ct_entry_key(keys, ix), ct_entry_hash(keys, ix));
+    Py_ssize_t now = find_identical(present, cell->key, ct_entry_hash(keys, ix));
     return now < 0 ? NULL : ct_entry_value(present, now);
-}
-
-/* Whether only the calling thread can reach `o`, through the one reference that it has. */
-CT_INLINE int
-is_mine_alone(PyObject *o)
-{
-#if !CT_FT
-    return Py_REFCNT(o) == 1;
-#elif PY_VERSION_HEX >= 0x030E0000
-    return PyUnstable_Object_IsUniquelyReferenced(o);
-#else
-    (void)o;
-    return 0;
-#endif
 }
 
 static PyObject *
@@ -105,7 +108,7 @@ static PyObject *
 pair_of(ct_iter *it, int alone, PyObject *key, PyObject *value)
 {
     PyObject *pair = alone ? ct_load_relaxed(&it->pair) : NULL;
-    if (pair != NULL && is_mine_alone(pair)) {
+    if (pair != NULL && ct_is_alone(pair)) {
         return reuse_pair(pair, key, value);
     }
     PyObject *fresh = new_pair(key, value);
@@ -133,18 +136,19 @@ CT_INLINE int
 entry_now(ct_iter *it, Py_ssize_t ix, PyObject **key, PyObject **value)
 {
     ct_record *self = NULL;
+    ct_str_entry *cell = cell_at(it, ix);
     if (it->frozen) {
-        *value = ct_entry_value(it->keys, ix);
+        *value = cell_value(cell);
     }
     else {
         self = ct_enter(CT_TABLE(it->table));
         if (self == NULL) {
             return -1;
         }
-        *value = present_value(it, ix);
+        *value = present_value(it, cell, ix);
     }
     CT_POINT(value_keep);
-    *key = ct_entry_key(it->keys, ix);
+    *key = cell->key;
     if (*value != NULL) {
         take_references(it->what, *key, *value); /* pinned: the key is the table's or the block's */
     }
@@ -170,7 +174,7 @@ static PyObject *
 iter_next(PyObject *self)
 {
     ct_iter *it = (ct_iter *)self;
-    int alone = is_mine_alone(self);
+    int alone = ct_is_makers_alone(self, &it->maker);
     for (;;) {
         Py_ssize_t position = claim(it, alone);
         if (position >= it->limit - it->first) {
@@ -193,6 +197,19 @@ iter_next(PyObject *self)
 }
 
 /* -- life --------------------------------------------------------------------------------------- */
+
+static void
+note_block(ct_iter *it)
+{
+    if (it->keys->kind == CT_UNICODE) {
+        it->cells = (char *)ct_str_entries(it->keys);
+        it->stride = sizeof(ct_str_entry);
+    }
+    else {
+        it->cells = (char *)&ct_any_entries(it->keys)->key;
+        it->stride = sizeof(ct_any_entry);
+    }
+}
 
 PyObject *
 ct_iter_new(ct_state *st, PyObject *table, int what, int backwards)
@@ -235,6 +252,8 @@ ct_iter_new(ct_state *st, PyObject *table, int what, int backwards)
         it->first = it->keys->bottom;
         it->limit = ct_load_relaxed(&it->keys->nentries);
     }
+    note_block(it);
+    it->maker = ct_maker_here();
     PyObject_GC_Track(it);
     return (PyObject *)it;
 }

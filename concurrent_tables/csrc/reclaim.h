@@ -30,7 +30,8 @@ typedef struct ct_record {
     struct ct_record *next;   /* under the registry lock; records are never freed, only reused */
     uint64_t visits;          /* reads of records that another thread owned (split.c) */
     int sealed;               /* a write met a sealed block (keys.h) since this was last asked */
-    char pad[128 - 56];
+    unsigned int lives;       /* which thread has it: one more each time it is used again */
+    char pad[128 - 60];
 } ct_record;
 
 typedef struct ct_reclaim_stats {

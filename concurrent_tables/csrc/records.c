@@ -276,6 +276,7 @@ ct_record_make(void)
         ct_all_records = record;
     }
     record->in_use = 1;
+    record->lives++;
     UNLOCK();
     ct_tls_record = record;
     platform_thread_init(record);

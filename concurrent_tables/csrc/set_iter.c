@@ -4,6 +4,7 @@
  * stays as it is: nothing is yielded twice, and nothing that came later.  Slots are claimed with
  * an atomic counter: threads that share an iterator divide the elements.  Once the set has moved
  * to another block, an element is yielded if the present block still holds the identical object. */
+#include "alone.h"
 #include "set_operand.h"
 
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
     ct_set_keys *block; /* borrowed; the empty block once there is nothing more to come */
     ct_ssize claimed;   /* slots before this one are somebody's */
     int frozen;
+    ct_maker maker;
 } set_iter;
 
 /* Whether the set that this iterator walks still has an element of its block; -1 with an error. */
@@ -38,18 +40,6 @@ is_current(set_iter *it, PyObject *key, Py_ssize_t slot)
     return still_there(it, key, slot);
 }
 
-/* Nobody else can be calling next() when this thread has the only reference. */
-CT_INLINE int
-is_mine_alone(PyObject *self)
-{
-#if CT_FT && PY_VERSION_HEX >= 0x030E0000
-    return PyUnstable_Object_IsUniquelyReferenced(self);
-#else
-    (void)self;
-    return !CT_FT;
-#endif
-}
-
 /* The next slot that has an element and is not claimed yet, now claimed; CT_MISS at the end. */
 CT_INLINE Py_ssize_t
 claim(set_iter *it, ct_set_item *item, int alone)
@@ -73,7 +63,7 @@ static PyObject *
 iter_next(PyObject *self)
 {
     set_iter *it = (set_iter *)self;
-    int alone = is_mine_alone(self);
+    int alone = !CT_FT || ct_is_makers_alone(self, &it->maker); /* nobody else is calling next() */
     ct_set_item item;
     Py_ssize_t slot;
     while ((slot = claim(it, &item, alone)) >= 0) {
@@ -101,6 +91,7 @@ ct_set_iter(PyObject *table)
     }
     it->table = Py_NewRef(table);
     it->frozen = ct_is_frozen_set(st, table);
+    it->maker = ct_maker_here();
     ct_store_relaxed(&it->claimed, 0);
     it->block = ct_set_still_block(st, table);
     PyObject_GC_Track(it);
