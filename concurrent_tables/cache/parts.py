@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from .._pure import hit_path as _twin
@@ -20,12 +20,12 @@ class Parts(NamedTuple):
     Cell: Any
 
 
-@lru_cache(maxsize=None)
+@cache
 def parts(implementation: str) -> Parts:
     """The parts in "c" or "python". A C core without the hit path takes the twin's, whole."""
     module = importlib.import_module(
         "._core" if implementation == "c" else "._pure.api", "concurrent_tables"
     )
-    native = all([hasattr(module, name) for name in ("HitPath", "Entry", "Cell")])
+    native = all(hasattr(module, name) for name in ("HitPath", "Entry", "Cell"))
     source: Any = module if native else _twin
     return Parts(module.ConcurrentDict, source.HitPath, source.Entry, source.Cell)

@@ -1,0 +1,140 @@
+"""Loading from coroutines: the same flights, with the loader in a task of the first caller's loop.
+
+The task is not the caller's: a caller that is cancelled leaves it running for the others. When the task
+itself is cancelled (its loop shuts down), or its loop is closed, the flight is void, and those who wait
+in other loops and threads look again; one of them loads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from contextvars import copy_context
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .. import _hooks
+from .._missing import MISSING, MissingType
+from .base import Loaded
+from .flights import Flight, Outcome, await_end, loading
+from .loading import AGAIN, Call, Loading
+
+if TYPE_CHECKING:
+    from .._pure.hit_path import Entry
+
+__all__ = ["AsyncLoading"]
+
+
+class AsyncLoading(Loading):
+    """`aget_or_load`."""
+
+    async def aget_or_load(
+        self,
+        key: Any,
+        loader: Callable[[Any], Awaitable[Any] | Any],
+        *,
+        ttl: float | MissingType | None = MISSING,
+        tags: Iterable[Hashable] = (),
+    ) -> Any:
+        """`get_or_load` for coroutines: `loader(key)` is awaited in the loop of the first caller.
+
+        Threads and other event loops that ask for the key meanwhile share that one load. A caller
+        that is cancelled does not disturb the others. Everything else is as for `get_or_load`.
+        """
+        entry = self._find(key)
+        if entry is None:
+            return await self._aload(key, Call(loader, ttl, self._as_tags(tags)))
+        if entry.refresh_at != inf and self._timer() >= entry.refresh_at:
+            self._arefresh(entry, Call(loader, ttl, self._as_tags(tags)))
+        return entry.value
+
+    async def _aload(self, key: Any, call: Call) -> Any:
+        began = monotonic()
+        while True:
+            mine = self._new_flight(key, call)
+            flight = self._register(mine)
+            if flight is mine:
+                entry = self._peek_entry(key)
+                if entry is not None:
+                    self._abandon(mine)
+                    return entry.value
+                if self._unsettled():
+                    self._abandon(mine)
+                    return await self._alead_alone(key, call)
+                mine.joined += 1  # by this caller, even if the task ends at once
+                self._depart(mine, call)
+            stale, until = self._patience(flight, began)
+            ended = await await_end(flight, until)
+            value = self._after_wait(flight, mine.epoch, stale, ended)
+            if value is not AGAIN:
+                return value
+            if flight is mine and flight.outcome is Outcome.VOID:
+                raise asyncio.CancelledError(f"the loader of key {key!r} was cancelled")
+
+    def _depart(self, flight: Flight, call: Call) -> None:
+        """Start the task that runs the loader."""
+        loop = asyncio.get_running_loop()
+        flight.loop = loop
+        flight.owner = threading.get_ident()
+        context = copy_context()
+        context.run(loading.set, (*loading.get(), flight))
+        coroutine = self._fly(flight, call)
+        try:
+            # The flight keeps the task alive: loops only know theirs weakly.
+            task = loop.create_task(coroutine, context=context)
+        except BaseException as error:
+            coroutine.close()
+            self._crash(flight, error)
+            raise
+        if not flight.released.is_set():
+            flight.task = task
+        task.add_done_callback(lambda _: self._arrived(flight))
+
+    def _arrived(self, flight: Flight) -> None:
+        flight.task = None
+        if not flight.released.is_set():  # cancelled, perhaps before it ran
+            self._abandon(flight)
+
+    async def _fly(self, flight: Flight, call: Call) -> None:
+        try:
+            loaded = await _awaited(call.loader(flight.key))
+            self._tallies.increment("load_successes")
+            self._land(flight, loaded, call)
+        except asyncio.CancelledError:
+            self._tallies.increment("load_failures")
+            raise
+        except BaseException as error:
+            self._crash(flight, error)
+            if not isinstance(error, Exception):
+                raise
+            if not flight.joined:
+                _hooks.report_unraisable("Exception ignored in a refresh of a cache", call.loader)
+
+    async def _alead_alone(self, key: Any, call: Call) -> Any:
+        try:
+            loaded = await _awaited(call.loader(key))
+        except BaseException:
+            self._tallies.increment("load_failures")
+            raise
+        self._tallies.increment("load_successes")
+        self._tallies.increment("load_discards")
+        return loaded.value
+
+    def _arefresh(self, entry: Entry, call: Call) -> None:
+        entry.refresh_at = self._timer() + (self._settings.refresh_after or 0.0)
+        flight = self._new_flight(entry.key, call)
+        if self._register(flight) is not flight:
+            return
+        if self._unsettled():
+            self._abandon(flight)
+            return
+        self._depart(flight, call)
+
+
+async def _awaited(result: Any) -> Loaded:
+    if inspect.isawaitable(result):
+        result = await result
+    return result if isinstance(result, Loaded) else Loaded(result)

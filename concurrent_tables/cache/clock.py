@@ -1,0 +1,118 @@
+"""The clock: one thread for each process, which ends entries of all caches on time.
+
+It exists while a cache has something to expire, sleeps until the next bucket of any of them is due,
+and keeps no cache alive: of a cache it knows a weak reference and a `Due`, the time at which to call.
+A forked child starts its own thread at the next write; until then its caches expire on access. Where
+no thread can be started (at the end of the interpreter, in some subinterpreters), they do so as well.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from math import inf
+from typing import Any
+
+from .._hooks import report_unraisable
+from .._waits import PerProcess
+
+__all__ = ["Due", "idle", "watch_over"]
+
+_LONGEST_SLEEP_SECONDS = 3600.0
+
+
+class Due:
+    """When a cache wants to be called: `at` seconds on `time.monotonic`; written by the cache."""
+
+    __slots__ = ("at", "owner")
+
+    def __init__(self, owner: Any) -> None:
+        self.at = inf
+        self.owner = _Owner(owner, _gone)
+        self.owner.due = id(self)
+
+
+class _Owner(weakref.ref[Any]):
+    __slots__ = ("due",)
+    due: int
+
+
+class _State:
+    condition = PerProcess(lambda: threading.Condition(threading.RLock()))
+    members: dict[int, Due] = {}  # noqa: RUF012  (one clock a process)
+    thread: threading.Thread | None = None
+    process = 0
+    planned = inf
+
+
+def watch_over(due: Due) -> None:
+    """Call the owner of `due` at `due.at`. Cheap when the clock knows about it already."""
+    if due.at >= _State.planned and id(due) in _State.members and _running():
+        return
+    with _State.condition() as _:
+        _State.members[id(due)] = due
+        if not _running():
+            _start()
+        elif due.at < _State.planned:
+            _State.planned = due.at
+            _State.condition().notify()
+
+
+def idle() -> bool:
+    """Whether no thread is there; for tests."""
+    return not _running()
+
+
+def _running() -> bool:
+    return _State.thread is not None and _State.process == os.getpid()
+
+
+def _start() -> None:
+    thread = threading.Thread(target=_run, name="concurrent_tables-clock", daemon=True)
+    _State.planned = -inf  # it looks at everything first
+    _State.thread, _State.process = thread, os.getpid()
+    try:
+        thread.start()
+    except RuntimeError:
+        _State.thread = None
+
+
+def _gone(owner: Any) -> None:
+    """A cache died."""
+    with _State.condition() as _:
+        _State.members.pop(owner.due, None)
+        _State.planned = -inf
+        _State.condition().notify()
+
+
+def _run() -> None:
+    while True:
+        condition = _State.condition()
+        with condition:
+            due = min([member.at for member in list(_State.members.values())], default=inf)
+            if due == inf:
+                _State.thread = None
+                _State.planned = inf
+                return
+            _State.planned = due
+            delay = due - time.monotonic()
+            if delay > 0:
+                condition.wait(min(delay, _LONGEST_SLEEP_SECONDS))
+                continue
+            _State.planned = -inf  # whatever is written now, it looks again before it sleeps
+        _call(time.monotonic())
+
+
+def _call(now: float) -> None:
+    for member in list(_State.members.values()):
+        if member.at <= now:
+            cache = member.owner()
+            if cache is not None:
+                try:
+                    cache._tick()
+                except BaseException:
+                    member.at = now + 1.0  # not at once again
+                    report_unraisable("Exception ignored in the expiry of a cache", cache)
+                del cache

@@ -1,0 +1,132 @@
+"""`invalidate_on`: a change of a table drops the entries that depend on it.
+
+Tables of this package report a change after it is visible and before the writing call returns: whatever
+loads from then on sees the new state, and loads that began before fall like with any invalidation.
+
+Builtin dicts report *before* the change. A load that begins after the report may therefore still read
+the old state. So the report is remembered, and while the dict does not show the change, loads are
+run but not kept, and not shared between callers (`unsettled`). Reports of one dict come one after the other,
+hence only the last one can be in that state.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .._hooks import report_unraisable
+from .._missing import MISSING
+from .._watch import watch
+from ..events import Event, EventKind, Watch
+from .removal import RemovalCause
+
+__all__ = ["Following"]
+
+_PER_KEY = EventKind.ADDED | EventKind.MODIFIED | EventKind.DELETED
+
+
+class _Report:
+    """A change of a builtin dict that was announced."""
+
+    __slots__ = ("event", "seen")
+
+    def __init__(self, event: Event) -> None:
+        self.event: Event | None = event
+        self.seen = False
+
+    def visible(self) -> bool:
+        """Whether the dict has changed by now."""
+        event = self.event
+        if not self.seen and event is not None:
+            kind, table, key, old, new, _ = event
+            if kind & _PER_KEY:
+                self.seen = dict.get(table, key, MISSING) is not old
+            elif kind is EventKind.CLEARED:
+                self.seen = not table
+            elif kind is EventKind.CLONED:
+                self.seen = bool(table) or not new
+            else:
+                self.seen = True
+            if self.seen:
+                self.event = None  # lets the old value go
+        return self.seen
+
+
+class Following:
+    """The watch behind one `invalidate_on`; also a context manager that cancels itself.
+
+    It keeps neither the cache nor the table alive. Thread-safety: every method is atomic.
+    """
+
+    __slots__ = ("__weakref__", "_before", "_cache", "_keys", "_last", "_watch")
+
+    def __init__(
+        self, cache: Any, table: Any, keys: Callable[[Event], Iterable[Any]] | None
+    ) -> None:
+        self._keys = keys
+        self._before = isinstance(table, dict)
+        self._last: _Report | None = None
+        self._cache = weakref.ref(cache, self._ended)
+        self._watch: Watch | None = None
+        self._watch = watch(table, self._changed)
+
+    @property
+    def active(self) -> bool:
+        """Whether changes still drop entries."""
+        return self._watch is not None and self._watch.active
+
+    def cancel(self) -> None:
+        """Stop following. Cancelling twice does nothing."""
+        watching = self._watch
+        if watching is not None:
+            watching.cancel()
+        cache = self._cache()
+        if cache is not None:
+            cache._unfollow(self)
+
+    def __enter__(self) -> Following:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.cancel()
+
+    def unsettled(self) -> bool:
+        """Whether a change was announced that the dict does not show yet."""
+        last = self._last
+        return last is not None and not last.visible()
+
+    def _ended(self, _: object) -> None:
+        watching = self._watch
+        if watching is not None:
+            watching.cancel()
+
+    def _changed(self, event: Event) -> None:
+        cache = self._cache()
+        if cache is None:
+            return
+        if event.kind is EventKind.DEALLOCATED:
+            self._last = None
+            return
+        if self._before:
+            self._last = _Report(event)
+        for key in self._dependents(cache, event):
+            try:
+                cache.invalidate(key)
+            except BaseException:
+                report_unraisable("Exception ignored invalidating a key of a followed table", key)
+                cache._clear(RemovalCause.INVALIDATED)
+
+    def _dependents(self, cache: Any, event: Event) -> Iterable[Any]:
+        """The keys to drop; everything is dropped at once where they cannot be told."""
+        if event.kind & _PER_KEY:
+            if self._keys is None:
+                return (event.key,)
+            try:
+                return list(self._keys(event))
+            except BaseException:
+                report_unraisable(
+                    "Exception ignored in the keys function of invalidate_on", self._keys
+                )
+        cache._clear(RemovalCause.INVALIDATED)
+        return ()

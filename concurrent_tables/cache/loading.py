@@ -1,0 +1,461 @@
+"""The load protocol: one flight per key, and an invalidation beats it.
+
+The steps of a load, in this order:
+
+1. Take the cells of the tags, then the epoch.
+2. Register the flight. Who finds one registered that is still good waits for it; one that fell (its
+   key or tag was invalidated, the cache cleared) is put aside, and a new one takes its place.
+3. Look at the table again: another flight may have landed before this one was registered.
+4. Run the loader, with nothing held.
+5. Exchange the entry that is there now for the new one, unless the load has fallen.
+6. Leave the registry.
+7. Look whether it has fallen: if so, take the entry out again; else drop the flight's own cell.
+8. Wake those who wait; they get the value either way, since their calls began before the invalidation.
+
+`storing` says why no invalidation can slip between two of these steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextvars import copy_context
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import _hooks
+from .._missing import MISSING, MissingType
+from .._pure.hit_path import NEVER_AGAIN
+from . import background
+from .base import Loaded
+from .flights import Flight, Outcome, loading, wait_for_end
+from .removal import RemovalCause
+from .storing import Storing
+from .tags import fallen
+
+if TYPE_CHECKING:
+    from .._pure.hit_path import Entry
+
+__all__ = ["AGAIN", "Call", "Loading"]
+
+AGAIN = object()  # the flight brought nothing: look again
+
+
+class Call(NamedTuple):
+    """What a caller asks of a load."""
+
+    loader: Callable[[Any], Any]
+    ttl: float | MissingType | None
+    tags: tuple[Hashable, ...]
+
+
+class Loading(Storing):
+    """`get_or_load` and `load_many`; what the coroutines of `aloading` share with them."""
+
+    def get_or_load(
+        self,
+        key: Any,
+        loader: Callable[[Any], Any],
+        *,
+        ttl: float | MissingType | None = MISSING,
+        tags: Iterable[Hashable] = (),
+    ) -> Any:
+        """The value of `key`, made by `loader(key)` when there is none.
+
+        However many threads and event loops ask, one loader runs at a time per key, with nothing
+        held; the others wait for it. What it raises reaches them all, and the next call loads
+        again. `loader` may return a `Loaded` to tell ttl, tags and weight; returning MISSING
+        stores nothing.
+
+        Parameters: `ttl` and `tags` as for `set`.
+        Errors: those of the loader; RecursiveComputeError when the loader asks for its own key;
+        DeadlockError when waiting would close a cycle of loaders; TimeoutError after the cache's
+        `hard_timeout`.
+        Thread-safety: a hit is lock-free; a miss waits for the loader only.
+
+        >>> from concurrent_tables.cache import Cache
+        >>> cache = Cache(100)
+        >>> cache.get_or_load(3, lambda key: key * 2), cache.get(3)
+        (6, 6)
+        """
+        entry = self._find(key)
+        if entry is None:
+            return self._load(key, Call(loader, ttl, self._as_tags(tags)))
+        if entry.refresh_at != inf and self._timer() >= entry.refresh_at:
+            self._refresh(entry, Call(loader, ttl, self._as_tags(tags)))
+        return entry.value
+
+    def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
+        """The values of those `keys` that are there; each counts. Weakly consistent."""
+        found = {}
+        for key in keys:
+            entry = self._find(key)
+            if entry is not None:
+                found[key] = entry.value
+        return found
+
+    def load_many(
+        self,
+        keys: Iterable[Any],
+        loader: Callable[[list[Any]], Mapping[Any, Any]],
+        *,
+        ttl: float | MissingType | None = MISSING,
+        tags: Iterable[Hashable] = (),
+    ) -> dict[Any, Any]:
+        """The values of `keys`; one call `loader(list of those absent)` gives a mapping of the rest.
+
+        Keys that others are loading are waited for. Keys that the mapping lacks are absent from
+        the result, and not stored. Errors and thread-safety as for `get_or_load`.
+        """
+        call = Call(_one_of(loader), ttl, self._as_tags(tags))
+        found: dict[Any, Any] = {}
+        mine: dict[Any, Flight] = {}
+        others = []
+        try:
+            for key in dict.fromkeys(keys):
+                entry = self._find(key)
+                if entry is None:
+                    flight = self._new_flight(key, call)
+                    if self._register(flight) is not flight:
+                        others.append(key)
+                        continue
+                    mine[key] = flight
+                    entry = self._peek_entry(key)
+                    if entry is None:
+                        continue
+                    self._abandon(mine.pop(key))
+                found[key] = entry.value
+            if mine:
+                found |= self._lead_many(mine, loader, call)
+        finally:
+            for flight in mine.values():
+                if flight.outcome is Outcome.PENDING:
+                    self._abandon(flight)
+        for key in others:
+            value = self._load(key, call)
+            if value is not MISSING:
+                found[key] = value
+        return found
+
+    # -- one load ---------------------------------------------------------------------------------
+
+    def _load(self, key: Any, call: Call) -> Any:
+        began = monotonic()
+        timed = self._settings.soft_timeout is not None or self._settings.hard_timeout is not None
+        while True:
+            mine = self._new_flight(key, call)
+            flight = self._register(mine)
+            if flight is mine:
+                entry = self._peek_entry(key)
+                if entry is not None:
+                    self._abandon(mine)
+                    return entry.value
+                if self._unsettled():
+                    self._abandon(mine)
+                    return self._lead_alone(key, call)
+                if not timed:
+                    try:
+                        return self._lead(mine, call)
+                    except Exception as error:
+                        stale = self._instead(key, error)
+                        if stale is None:
+                            raise
+                        return stale.value
+                self._launch(mine, call)
+            value = self._share(flight, mine.epoch, began)
+            if value is not AGAIN:
+                return value
+
+    def _new_flight(self, key: Any, call: Call) -> Flight:
+        cells = self._tags.cells(call.tags)
+        flight = Flight(type(self).__name__, key, self._tags.next(), (self._parts.Cell(), *cells))
+        if self._settings.hard_timeout is not None:
+            flight.ends_at = monotonic() + self._settings.hard_timeout
+        return flight
+
+    def _register(self, flight: Flight) -> Flight:
+        """The flight to wait for: `flight` itself when it is to be run."""
+        key = flight.key
+        while True:
+            standing: Flight = self._flights.setdefault(key, flight)
+            if standing is flight:
+                return flight
+            if standing.released.is_set() or standing.void:
+                self._flights.compare_and_delete(key, standing)
+                continue
+            if monotonic() >= standing.ends_at:
+                self._give_up(standing)
+                continue
+            if not self._grounded(standing):
+                return standing
+            if self._flights.compare_and_set(key, standing, flight):
+                return flight
+
+    def _grounded(self, flight: Flight) -> bool:
+        return flight.epoch < self._cleared or fallen(flight.cells, flight.epoch)
+
+    def _unsettled(self) -> bool:
+        """Whether a builtin dict that is followed is in the middle of a write."""
+        return any(following.unsettled() for following in self._followings)
+
+    def _lead(self, flight: Flight, call: Call) -> Any:
+        """Run the loader and land; errors go to the waiters and to the caller."""
+        token = loading.set((*loading.get(), flight))
+        try:
+            loaded = self._check(flight.key, call.loader(flight.key))
+            self._tallies.increment("load_successes")
+            return self._land(flight, loaded, call)
+        except BaseException as error:
+            self._crash(flight, error)
+            raise
+        finally:
+            loading.reset(token)
+
+    def _lead_alone(self, key: Any, call: Call) -> Any:
+        """Run the loader for this caller only, and keep nothing."""
+        try:
+            loaded = self._check(key, call.loader(key))
+        except BaseException:
+            self._tallies.increment("load_failures")
+            raise
+        self._tallies.increment("load_successes")
+        self._tallies.increment("load_discards")
+        return loaded.value
+
+    def _lead_many(
+        self, flights: dict[Any, Flight], loader: Callable[[list[Any]], Any], call: Call
+    ) -> dict[Any, Any]:
+        keys = list(flights)
+        keep = not self._unsettled()
+        token = loading.set((*loading.get(), *flights.values()))
+        found: dict[Any, Any] = {}
+        try:
+            result = loader(keys)
+            self._tallies.increment("load_successes")
+            for key in keys:
+                if key not in result:
+                    self._abandon(flights[key])
+                    continue
+                loaded = self._check(key, result[key])
+                if not keep:
+                    flights[key].cells[0].fallen = NEVER_AGAIN
+                value = self._land(flights[key], loaded, call)
+                if value is not MISSING:
+                    found[key] = value
+        except BaseException as error:
+            for flight in flights.values():
+                if flight.outcome is Outcome.PENDING:
+                    self._crash(flight, error, counts=flight.key is keys[0])
+            raise
+        finally:
+            loading.reset(token)
+        return found
+
+    def _check(self, key: Any, result: Any) -> Loaded:
+        if isinstance(result, Loaded):
+            return result
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError(
+                f"{type(self).__name__}: the loader of key {key!r} is a coroutine function; "
+                "await aget_or_load(...) instead"
+            )
+        return Loaded(result)
+
+    # -- the end of a flight ----------------------------------------------------------------------
+
+    def _land(self, flight: Flight, loaded: Loaded, call: Call) -> Any:
+        """Publish what the loader brought, unless it has fallen; end the flight. The value."""
+        value = loaded.value
+        entry: Entry | None = None
+        old: Any = MISSING
+        kept = False
+        if value is not MISSING:
+            flight.late_tags = self._as_tags(loaded.tags)
+            cells = (*flight.cells, *self._tags.cells(flight.late_tags))
+            if loaded.ttl is MISSING:
+                loaded = Loaded(value, ttl=call.ttl, weight=loaded.weight)
+            entry = self._make_entry(flight.key, loaded, flight.epoch, cells)
+        if entry is not None:
+            old, kept = self._exchange(entry)
+        self._flights.compare_and_delete(flight.key, flight)
+        fell = entry is not None and self._fell(entry)
+        if entry is not None and not fell:
+            entry.cells = entry.cells[1:] or None  # type: ignore[index]
+        flight.end(Outcome.VALUE, value)
+        if entry is not None:
+            if kept:
+                self._stored(None if old is MISSING else old, entry)
+            if fell:
+                self._tallies.increment("load_discards")
+                if kept:
+                    self._take_out(entry, RemovalCause.INVALIDATED)
+        return value
+
+    def _exchange(self, entry: Entry) -> tuple[Any, bool]:
+        """Put `entry` where nothing newer is; what was there, and whether it is in."""
+        while True:
+            old = self._table.get(entry.key, MISSING)
+            # A write grounds the flight before it changes the table: the check comes after the look.
+            if self._fell(entry):
+                return MISSING, False
+            if self._table.compare_and_set(entry.key, old, entry):
+                return old, True
+
+    def _crash(self, flight: Flight, error: BaseException, counts: bool = True) -> None:
+        """The loader raised, or the landing did: end the flight."""
+        if counts:
+            self._tallies.increment("load_failures")
+        try:
+            self._flights.compare_and_delete(flight.key, flight)
+        finally:
+            if isinstance(error, Exception):
+                traceback = error.__traceback__
+                inner = None if traceback is None else traceback.tb_next
+                flight.end(Outcome.ERROR, error, inner or traceback)
+            else:  # an interrupt is for the thread that it came to: the others try themselves
+                flight.end(Outcome.VOID)
+
+    def _abandon(self, flight: Flight) -> None:
+        """End a flight that brings nothing: its callers look again."""
+        try:
+            self._flights.compare_and_delete(flight.key, flight)
+        finally:
+            flight.end(Outcome.VOID)
+
+    def _give_up(self, flight: Flight) -> None:
+        """The hard timeout: its callers get TimeoutError, and what it brings is not kept."""
+        flight.cells[0].fallen = NEVER_AGAIN
+        error = TimeoutError(
+            f"{flight.name}: the loader of key {flight.key!r} takes longer than "
+            f"{self._settings.hard_timeout} s"
+        )
+        try:
+            self._flights.compare_and_delete(flight.key, flight)
+        finally:
+            if flight.end(Outcome.ERROR, error):
+                task, loop = flight.task, flight.loop
+                if task is not None and loop is not None and not loop.is_closed():
+                    loop.call_soon_threadsafe(task.cancel)
+
+    # -- sharing a flight -------------------------------------------------------------------------
+
+    def _share(self, flight: Flight, arrival: int, began: float) -> Any:
+        stale, until = self._patience(flight, began)
+        return self._after_wait(flight, arrival, stale, wait_for_end(flight, until))
+
+    def _patience(self, flight: Flight, began: float) -> tuple[Entry | None, float]:
+        """A stale entry to serve if it takes too long, and until when to wait."""
+        soft = self._settings.soft_timeout
+        stale = None if soft is None else self._stale_entry(flight.key)
+        if stale is None or soft is None:
+            return None, flight.ends_at
+        return stale, min(flight.ends_at, began + soft)
+
+    def _after_wait(self, flight: Flight, arrival: int, stale: Entry | None, ended: bool) -> Any:
+        if not ended and not flight.released.is_set():
+            if flight.void:
+                return AGAIN
+            if monotonic() >= flight.ends_at:
+                self._give_up(flight)
+            elif stale is not None and not self._fell(stale):
+                self._tallies.increment("stale_served")
+                return stale.value
+            else:
+                return AGAIN
+        if flight.outcome is Outcome.VALUE:
+            late = flight.late_tags
+            if late and self._tags.fell_between(late, flight.epoch, arrival):
+                return AGAIN  # it began before an invalidation that this caller came after
+            return flight.result
+        if flight.outcome is Outcome.VOID:
+            return AGAIN
+        stale = self._instead(flight.key, flight.result)
+        if stale is not None:
+            return stale.value
+        raise _copy_of(flight.result, flight.traceback)
+
+    def _instead(self, key: Any, error: BaseException) -> Entry | None:
+        """An expired entry to serve in place of an error."""
+        if self._settings.stale_on_error is None or not isinstance(error, Exception):
+            return None
+        entry = self._stale_entry(key)
+        if entry is not None:
+            self._tallies.increment("stale_served")
+        return entry
+
+    def _stale_entry(self, key: Any) -> Entry | None:
+        entry: Entry | None = self._table.get(key)
+        if entry is None or self._fell(entry) or self._end_of(entry) <= self._timer():
+            return None
+        return entry
+
+    # -- threads of our own -----------------------------------------------------------------------
+
+    def _launch(self, flight: Flight, call: Call) -> None:
+        """Run the loader in a thread, so that its callers can leave it behind."""
+        flight.owner = 0  # nobody's until the thread runs
+        context = copy_context()
+
+        def run() -> None:
+            flight.owner = background.me()
+            try:
+                context.run(self._lead, flight, call)
+            except BaseException:  # the waiters have it
+                if not flight.joined:
+                    _hooks.report_unraisable(
+                        "Exception ignored in a loader of a cache", call.loader
+                    )
+
+        try:
+            background.start(run, "load")
+        except BaseException as error:
+            self._crash(flight, error)
+            raise
+
+    def _refresh(self, entry: Entry, call: Call) -> None:
+        """Load a newer value in the background, once; the present one is served meanwhile."""
+        entry.refresh_at = self._timer() + (self._settings.refresh_after or 0.0)
+        background.enqueue(lambda: self._refresh_now(entry, call))
+
+    def _refresh_now(self, entry: Entry, call: Call) -> None:
+        flight = self._new_flight(entry.key, call)
+        if self._table.get(entry.key) is not entry or self._register(flight) is not flight:
+            return  # it has gone, or somebody loads it already
+        if self._unsettled():
+            self._abandon(flight)
+            return
+        try:
+            self._lead(flight, call)
+        except Exception:
+            if not flight.joined:
+                raise
+
+    def _as_tags(self, tags: Iterable[Hashable]) -> tuple[Hashable, ...]:
+        if isinstance(tags, str):
+            raise TypeError(f"tags must be an iterable of tags, not the str {tags!r}")
+        return tags if type(tags) is tuple else (*tags,)
+
+
+def _one_of(loader: Callable[[list[Any]], Mapping[Any, Any]]) -> Callable[[Any], Any]:
+    def load(key: Any) -> Any:
+        return loader([key]).get(key, MISSING)
+
+    return load
+
+
+def _copy_of(error: BaseException, traceback: Any) -> BaseException:
+    """The same error for another caller: tracebacks of several threads must not mix in one object."""
+    try:
+        twin = copy.copy(error)
+    except Exception:
+        twin = error
+    if type(twin) is not type(error) or twin.args != error.args:
+        twin = error
+    if twin is not error:
+        twin.__cause__ = error.__cause__
+        twin.__context__ = error.__context__
+        twin.__suppress_context__ = error.__suppress_context__
+    return twin.with_traceback(traceback)

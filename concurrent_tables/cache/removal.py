@@ -1,0 +1,24 @@
+"""Why an entry left a cache."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["RemovalCause"]
+
+
+class RemovalCause(enum.StrEnum):
+    """Why an entry left; equal to its name in lower case.
+
+    - EXPLICIT: `pop` or `clear`.
+    - REPLACED: another value took its place.
+    - SIZE: the policy chose it to keep the bound.
+    - EXPIRED: its ttl or idle time was over.
+    - INVALIDATED: `invalidate...`, a followed table, or one of its tags.
+    """
+
+    EXPLICIT = "explicit"
+    REPLACED = "replaced"
+    SIZE = "size"
+    EXPIRED = "expired"
+    INVALIDATED = "invalidated"
