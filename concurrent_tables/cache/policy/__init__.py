@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import getrandbits
 from typing import Any, Protocol
 
 from .lru import Lru
+from .tinylfu import TinyLfu
 
 __all__ = ["POLICIES", "Policy", "make_policy"]
 
@@ -12,8 +14,8 @@ __all__ = ["POLICIES", "Policy", "make_policy"]
 class Policy(Protocol):
     """What a cache asks of its policy, one thread at a time, and never with user code inside."""
 
-    weight: int
-
+    @property
+    def weight(self) -> int: ...
     def added(self, entry: Any) -> None: ...
     def replaced(self, old: Any, new: Any) -> None: ...
     def accessed(self, entries: list[Any]) -> None: ...
@@ -23,14 +25,17 @@ class Policy(Protocol):
     def info(self) -> dict[str, Any]: ...
 
 
-POLICIES: dict[str, Any] = {"lru": Lru, "tinylfu": Lru}
+POLICIES: dict[str, Any] = {"lru": Lru, "tinylfu": TinyLfu}
 
 
-def make_policy(name: str, maxsize: int) -> Policy:
-    """A policy by name that keeps at most `maxsize` of weight; ValueError names those there are."""
+def make_policy(name: str, maxsize: int, seed: int | None = None) -> Policy:
+    """A policy by name that keeps at most `maxsize` of weight; ValueError names those there are.
+
+    Without a `seed` nobody can foretell which keys share counters.
+    """
     try:
         kind = POLICIES[name]
     except (KeyError, TypeError):
         raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {name!r}") from None
-    policy: Policy = kind(maxsize)
+    policy: Policy = kind(maxsize, getrandbits(64) if seed is None else seed)
     return policy

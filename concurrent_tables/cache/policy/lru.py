@@ -1,66 +1,56 @@
-"""Least recently used: one list in the order of the last access."""
+"""Least recently used, exactly: what was accessed longest ago goes first."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from .chain import Chain
+
 __all__ = ["Lru"]
 
 
-class _Ends:
-    """Both ends of a ring of entries."""
-
-    __slots__ = ("next", "previous")
-
-    def __init__(self) -> None:
-        self.next: Any = self
-        self.previous: Any = self
-
-
 class Lru:
-    """Evicts what was accessed longest ago."""
+    """The policy `"lru"`: one chain in the order of the last access.
 
-    def __init__(self, maxsize: int) -> None:
+    Parameters
+    ----------
+    maxsize: what the weights of the entries may add up to.
+    seed: ignored; there is nothing random here.
+    """
+
+    def __init__(self, maxsize: int, seed: int = 0) -> None:
         self.maxsize = maxsize
         self.clear()
 
+    @property
+    def weight(self) -> int:
+        """The weights of all entries together."""
+        return self._entries.weight
+
     def clear(self) -> None:
-        self.weight = 0
-        self._ends = _Ends()
+        self._entries = Chain(1)
 
     def added(self, entry: Any) -> None:
-        self.weight += entry.weight
-        self._append(entry)
+        self._entries.add(entry)
 
     def replaced(self, old: Any, new: Any) -> None:
-        self.removed(old)
-        self.added(new)
+        self._entries.replace(old, new)
+        self._entries.refresh(new)
 
     def accessed(self, entries: list[Any]) -> None:
         for entry in entries:
-            self._unlink(entry)
-            self._append(entry)
+            self._entries.refresh(entry)
 
     def removed(self, entry: Any) -> None:
-        self.weight -= entry.weight
-        self._unlink(entry)
+        self._entries.remove(entry)
 
     def victims(self) -> list[Any]:
         found = []
-        while self.weight > self.maxsize:
-            entry = self._ends.next
-            self.removed(entry)
-            found.append(entry)
+        while self._entries.weight > self.maxsize:
+            oldest = self._entries.oldest()
+            self._entries.remove(oldest)
+            found.append(oldest)
         return found
 
     def info(self) -> dict[str, Any]:
         return {"name": "lru"}
-
-    def _append(self, entry: Any) -> None:
-        last = self._ends.previous
-        entry.previous, entry.next = last, self._ends
-        last.next = self._ends.previous = entry
-
-    def _unlink(self, entry: Any) -> None:
-        entry.previous.next, entry.next.previous = entry.next, entry.previous
-        entry.previous = entry.next = None
