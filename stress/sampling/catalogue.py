@@ -26,6 +26,9 @@ OPERANDS: dict[str, str] = {
     "dict": "dict({pairs})",
     "list": "list({keys})",
     "pairs": "list({pairs})",
+    "pair lists": "[list(pair) for pair in {pairs}]",
+    "iterator": "iter(dict({pairs}))",
+    "items iterator": "iter(dict({pairs}).items())",
     "deque": "deque({keys})",
     "OrderedDict": "OrderedDict({pairs})",
     "Counter": "Counter({keys})",
@@ -80,6 +83,8 @@ def catalogue_of(subject: Subject, beat: Callable[[], None] = lambda: None) -> C
     for name, template in _candidates(subject.type):
         if "[{n}]" in template and subject.shape != "sequence":
             continue
+        if "__dict__ =" in template and not subject.stateless:
+            continue  # what the class is made of lies there
         op = trial.examine(name, template)
         if op is not None:
             found.ops.append(op)

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections import Counter, deque
 from random import Random
 
-from ..profiles import Effect, Result
-from .catalogue import OPERANDS, Catalogue, Op, iterable_text
-from .parts import (
-    KEYS,
-    MAPPINGS,
-    MOST_STEPS,
-    PEER_CALLS,
-    PEERS,
-    pairs_of,
-    split,
-    weakened,
-)  # fmt: skip
+from .catalogue import Catalogue, Op
+from .filling import Filler
+from .parts import PEER_CALLS, PEERS, weakened
 from .scenario import Call, Scenario
 from .subject import Subject
-from .values import HOT_KEYS, Values
+from .values import Values
 
 __all__ = ["Generator"]
+
+_TRIES = 8  # pairs that are drawn, of which the least met is taken
+# Shares of pairs, added up: an operation that writes beside itself (what callers do most), beside
+# another one that writes, beside anything that is not an operator of views, beside anything.
+_ITSELF = 0.22
+_WRITERS = 0.50
+_PLAIN = 0.85
 
 
 class Generator:
@@ -79,32 +77,27 @@ class Generator:
             large=large,
             hostile=sorted(self._subject.profile.hostile),
         )
-        self._operands: dict[str, str] = {}
-        self._contents: dict[str, str] = {}
-        self._elements: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
-        self._b = ""
-        self._values = values
+        peer = rng.choice(PEERS) if rng.random() < 0.22 else ""
+        self._filler = Filler(self._subject, rng, values, peer)
         self._iterator = self._view = ""
         shared = rng.random()
         if shared < 0.16 and self._catalogue.iterators:
             self._iterator = rng.choice(self._catalogue.iterators).format(a="a")
         elif shared < 0.24 and self._catalogue.views:
             self._view = rng.choice(self._catalogue.views).format(a="a")
-        if rng.random() < 0.22:
-            self._b = rng.choice(PEERS)
         threads = self._threads(*pair)
-        b = self._operand_source(self._b) if self._b else ""
+        b = self._filler.operand_source(peer) if peer else ""
         scenario = Scenario(
             number,
             self._subject.name,
             values,
-            self._container(),
+            self._filler.container(),
             tuple([tuple(calls) for calls in threads]),
             b,
             self._view,
             self._iterator,
-            tuple(self._contents.items()),
-            tuple(self._operands.items()),
+            (*self._filler.contents.items(),),
+            (*self._filler.operands.items(),),
         )
         return weakened(scenario)
 
@@ -121,9 +114,9 @@ class Generator:
             return unmet if rng.random() < 0.5 else (unmet[1], unmet[0])
         best = None
         kind = rng.random()
-        for _ in range(6):
+        for _ in range(_TRIES):
             first = self._name(self._writers or self.names)
-            second = first if kind < 0.12 else self._name(self._seconds(kind))
+            second = first if kind < _ITSELF else self._name(self._seconds(kind))
             pair = (min(first, second), max(first, second))
             if pair in self.banned:
                 continue
@@ -148,9 +141,9 @@ class Generator:
 
     def _seconds(self, kind: float) -> list[str]:
         """Changes meet changes, and every read, often; operators of views are very many."""
-        if kind < 0.5 and self._writers:
+        if kind < _WRITERS and self._writers:
             return self._writers
-        return self._plain if kind < 0.8 else self.names
+        return self._plain if kind < _PLAIN else self.names
 
     def _name(self, names: list[str]) -> str:
         """One of them; rarely one that has killed several processes."""
@@ -165,13 +158,17 @@ class Generator:
         threads = [[self._call(first)], [self._call(second)]]
         if self._iterator:
             op = rng.choice(self._catalogue.iterator_ops)
-            threads[0] = [self._filled(op)]
+            threads[0] = [self._filler.call(op)]
             if rng.random() < 0.7:
-                threads[1] = [self._filled(rng.choice(self._catalogue.iterator_ops))]
+                threads[1] = [self._filler.call(rng.choice(self._catalogue.iterator_ops))]
         if self._view and self._catalogue.view_ops:
-            threads[0] = [self._filled(self._view_op())]
-        if self._b and (self._b == "own" or self._b in PEER_CALLS) and rng.random() < 0.6:
-            threads[1] = [self._peer_call()]
+            threads[0] = [self._filler.call(self._view_op())]
+        peer = self._filler.peer
+        if peer == "own" and rng.random() < 0.6:
+            name = rng.choice(self._writers or self.names)
+            threads[1] = [self._filler.call(rng.choice(self._by_name[name]), "b")]
+        elif peer in PEER_CALLS and rng.random() < 0.6:
+            threads[1] = [self._filler.peer_call()]
         size = rng.random()
         if size > 0.6:
             threads[rng.randrange(2)].append(self._call(self._partner(threads)))
@@ -195,157 +192,5 @@ class Generator:
                 return name
         return self._rng.choice(self.names)
 
-    # -- filling templates -----------------------------------------------------------------------
-
     def _call(self, name: str) -> Call:
-        return self._filled(self._rng.choice(self._by_name[name]))
-
-    def _filled(self, op: Op, container: str = "a") -> Call:
-        rng, profile = self._rng, self._subject.profile
-        kind = rng.choice(op.operands) if op.operands else ""
-        shared = False
-        operand = ""
-        if kind == "self":
-            operand, shared = container, True
-        elif op.operands and "o" in op.fields:
-            if self._b and self._b in op.operands and rng.random() < 0.6:
-                kind, shared = self._b, True
-                operand = "b" if container == "a" else "a"
-            else:
-                operand = self._operand(kind)
-        iterable = "list" if "o" in op.fields else kind
-        lists = self._part()
-        promise = profile.promise(op.name, writes=op.writes and op.on == "a")
-        effect, result = promise.effect, promise.result
-        uncertain = (
-            (shared and not profile.locks(kind))
-            or (kind and not profile.fits(kind))
-            or {"o", "ks"} <= op.fields
-            or (self._values.python_keys and not profile.python_keys)
-            or (op.name in profile.arbitrary)
-            or self._values.hostile
-        )
-        if uncertain:
-            effect = Effect.UNKNOWN if op.writes and op.on == "a" else Effect.NONE
-            result = Result.LOOSE
-        names = {
-            "a": container, "w": "w", "i": "i", "k": self._one("K"),
-            "v": self._one("V"), "n": str(rng.choice((0, 1, 1, 2, 3))),
-            "f": rng.choice(("Factory()", "Fresh", "list", "int")), "g": "id",
-            "o": operand, "ks": iterable_text(iterable, f"({lists[0]})", f"({lists[1]})"),
-            "m": f"dict(({lists[1]}))", "p": f"[{lists[1]}]",
-        }  # fmt: skip
-        source = op.template.format(**names)
-        steps: tuple[str, ...] = ()
-        if effect is Effect.STEPS:
-            steps = self._steps(op, kind, container, operand, lists)
-            if not steps:
-                effect, result = Effect.UNKNOWN, Result.LOOSE
-        return Call(
-            op.name, source, effect, result, promise.source, op.writes, op.bulk, steps,
-            op.on if container == "a" else container,
-            kind if "o" in op.fields or "ks" in op.fields else "", shared,
-        )  # fmt: skip
-
-    def _steps(
-        self, op: Op, kind: str, container: str, operand: str, lists: tuple[str, str]
-    ) -> tuple[str, ...]:
-        """The call key by key, where its operand has few keys."""
-        if op.name not in ("update", "__ior__") or not op.template.lstrip("!").find("{a}") >= 0:
-            return ()
-        keys, pairs = self._elements.get(operand, (split(lists[0]), pairs_of(lists[1])))
-        if "o" in op.fields and operand not in self._elements:
-            return ()
-        if len(keys) > MOST_STEPS or len(pairs) > MOST_STEPS:
-            return ()
-        if kind in ("set", "frozenset") and self._subject.profile.ordered:
-            return ()  # nobody knows in which order it is read
-        mapping = kind in MAPPINGS or "m" in op.fields
-        if kind == "Counter" and "o" in op.fields:
-            pairs = [(key, "1") for key in keys]
-        if self._subject.counts:
-            if mapping:
-                return ()  # a loop in Python
-            parts = keys if kind in KEYS else []
-            if kind == "pairs" or "p" in op.fields:
-                parts = [f"({key}, {value})" for key, value in pairs]
-            return tuple([f"{container}.update([{part}])" for part in parts])
-        if self._subject.shape != "mapping":
-            return tuple([f"{container}.update([{key}])" for key in keys]) if kind in KEYS else ()
-        if mapping or kind in ("pairs", "items view") or "p" in op.fields:
-            return tuple(
-                [f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()]
-            )
-        return ()
-
-    def _part(self) -> tuple[str, str]:
-        """Some keys, and pairs of them with values, as source: `K1, K3,` and `(K1, V0), ...`."""
-        rng = self._rng
-        size = rng.choice((0, 1, 2, 2, 3, 4))
-        keys = [self._one("K") for _ in range(size)]
-        if rng.random() < 0.8:
-            keys = list(dict.fromkeys(keys))
-        values = [self._one("V") for _ in keys]
-        pairs = [f"({key}, {value})" for key, value in zip(keys, values, strict=True)]
-        return (
-            "".join(f"{key}, " for key in keys).strip(),
-            "".join(f"{pair}, " for pair in pairs).strip(),
-        )
-
-    def _operand(self, kind: str) -> str:
-        """The name of a fresh operand of this kind."""
-        name = f"O{len(self._operands)}"
-        self._operands[name] = self._operand_source(kind)
-        self._elements[name] = self._latest
-        return name
-
-    def _operand_source(self, kind: str) -> str:
-        rng = self._rng
-        start = rng.choice((0, 0, 1, 2))
-        stop = rng.choice((start, 3, 6, self._values.size, 3000))
-        last = min(stop, max(self._values.size, HOT_KEYS))
-        names = [f"K[{number}]" for number in range(start, last)][: MOST_STEPS + 1]
-        self._latest = (names, [(name, name.replace("K", "V")) for name in names])
-        keys = f"K[{start}:{stop}]"
-        values = f"V[{start}:{stop}]"
-        pairs = f"list(zip({keys}, {values}))"
-        if kind == "own":
-            return self._made(self._subject.makers[0], keys, values)
-        return OPERANDS[kind].format(keys=keys, pairs=pairs, values=values)
-
-    def _peer_call(self) -> Call:
-        rng = self._rng
-        if self._b == "own":
-            name = rng.choice(self._writers or self.names)
-            return self._filled(rng.choice(self._by_name[name]), "b")
-        template = rng.choice(PEER_CALLS[self._b])
-        lists = self._part()
-        names = {
-            "k": self._one("K"), "v": self._one("V"), "n": "1",
-            "ks": f"({lists[0]})", "p": f"[{lists[1]}]",
-        }  # fmt: skip
-        source = template.format(**names)
-        name = f"{self._b} operand: {template.lstrip('!').split('(')[0].split(' =')[0]}"
-        atomic = self._b in ("set", "dict") and "update" not in name
-        effect = Effect.ATOMIC if atomic and not self._values.python_keys else Effect.UNKNOWN
-        return Call(name, source, effect, Result.LOOSE, "an operand", True, on="b")
-
-    def _container(self) -> str:
-        rng = self._rng
-        makers = self._subject.makers
-        maker = makers[0] if rng.random() < 0.7 else rng.choice(makers)
-        size = self._values.size
-        count = size if size > 12 else rng.choice((0, 1, 2, 3, 3, 4, 5, 6, size))
-        start = rng.choice((0, 0, 0, 1, 2))
-        return self._made(maker, f"K[{start}:{start + count}]", f"V[{start}:]")
-
-    def _made(self, maker: str, keys: str, values: str) -> str:
-        """The source of an instance; its contents are bound to a name once."""
-        name = f"C{len(self._contents)}"
-        self._contents[name] = f"contents({keys}, {values})"
-        return maker.format(contents=f"renewed({name})" if self._values.dying else name)
-
-    def _one(self, letter: str) -> str:
-        """The source of a hot key or of a value."""
-        name = f"{letter}{self._rng.randrange(HOT_KEYS)}"
-        return f"({name} + 0.0)" if self._values.dying else name
+        return self._filler.call(self._rng.choice(self._by_name[name]))

@@ -11,12 +11,23 @@ __all__ = [
     "KEYS", "MAPPINGS", "MOST_STEPS", "PEERS", "PEER_CALLS", "pairs_of", "split", "weakened",
 ]  # fmt: skip
 
-PEERS = ("own", "own", "set", "dict", "list", "pairs", "OrderedDict", "Counter", "deque")
+PEERS = (
+    "own", "own", "own", "set", "dict", "list", "pairs", "pair lists", "OrderedDict", "Counter",
+    "deque", "iterator", "items iterator",
+)  # fmt: skip
 PEER_CALLS: dict[str, tuple[str, ...]] = {
     "set": ("b.add({k})", "b.discard({k})", "b.clear()", "b.update({ks})", "b.pop()"),
     "dict": ("b.pop({k}, None)", "b.clear()", "b.update({p})", "!b[{k}] = {v}; r = None"),
     "list": ("b.append({k})", "b.clear()", "!b[0] = {k}; r = None", "b.pop()", "b.reverse()"),
     "pairs": ("b.append(({k}, {v}))", "b.clear()", "!b[0] = ({k}, {v}); r = None", "b.pop()"),
+    "pair lists": (
+        "!b[0][1] = {v}; r = None",
+        "!b[0][0] = {k}; r = None",
+        "b.reverse()",
+        "b.pop()",
+    ),
+    "iterator": ("next(b, None)", "length_hint(b)", "list(b)"),
+    "items iterator": ("next(b, None)", "length_hint(b)", "list(b)"),
     "deque": ("b.append({k})", "b.clear()", "b.popleft()", "b.rotate(1)"),
     "OrderedDict": ("b.pop({k}, None)", "b.clear()", "!b[{k}] = {v}; r = None"),
     "Counter": ("b.pop({k}, None)", "b.clear()", "!b[{k}] = {n}; r = None"),

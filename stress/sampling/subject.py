@@ -47,6 +47,7 @@ class Subject:
         self.frozen = target.kind in (Kind.FROZEN_DICT, Kind.FROZEN_SET)
         self.counts = issubclass(target.type, collections.Counter)
         self.makers = self._makers()
+        self.stateless = target.type.__module__ in ("builtins", "collections")
 
     def reader(self, keys: Sequence[Any]) -> Callable[[Any], Any]:
         """What gives the whole state of a container at rest that holds none but these keys."""

@@ -20,19 +20,22 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from ..environment import sanitized
 from ..options import HarnessError, UsageError
-from .evidence import Sampling, cause_of, lines_of, processor_seconds
+from .evidence import Sampling, cause_of, lines_of
 from .journal import Journal
+from .vigil import TICK, Vigil
 
 __all__ = ["HarnessError", "Sampling", "sample"]
 
-_HANG_SECONDS = 10.0  # without any progress
-_HANG_CPU_SECONDS = 2.5  # of the child's own processor time without any progress
-_START_SECONDS = 10.0
+_HANG_SECONDS = 6.0  # without any sign of life
 _MOST_HANGS = 8  # each costs seconds
 _MOST_BARREN = 20  # deaths in a row without a single sample
-_TICK = 0.1
 _MOST_DEATHS_OF_ONE = 4
+# The first child of a run looks at freed memory filled with rubbish, which makes many crashes sure;
+# later ones do so by turns, since it also changes how fast everything is.
+_SHARE_OF_FIRST = 0.55
+_WORTH_PARTS = 6.0  # seconds
 _MOST_BROKEN = 3  # errors of the harness; it then says so
 
 
@@ -81,6 +84,7 @@ class _Supervisor:
         self._sweep = sweep
         self._seed = seed
         self._budget = seconds
+        self._parts = operations is None and seconds > _WORTH_PARTS
         self._operations = operations
         self._stall_seconds = min(stall_seconds, _HANG_SECONDS)
         self._progress = progress
@@ -141,7 +145,7 @@ class _Supervisor:
             if self._refused:
                 raise UsageError(self._refused)
             if self._ended and not hung:
-                return True
+                return self._operations is not None
             described = journal.description()
             if described is None and (hung or status >= 0):
                 self.result.broken.append(_never_began(folder, hung))
@@ -162,10 +166,11 @@ class _Supervisor:
     def _start(
         self, journal: Journal, stacks: str, seconds: float, folder: str
     ) -> subprocess.Popen[str]:
+        debugging = self.result.children % 2 == 0
         orders = {
             "target": self._target,
             "seed": self._seed,
-            "seconds": seconds,
+            "seconds": seconds * _SHARE_OF_FIRST if self._parts and debugging else seconds,
             "operations": None
             if self._operations is None
             else self._operations - self.result.totals["operations"],
@@ -181,6 +186,8 @@ class _Supervisor:
         paths = [path or os.getcwd() for path in sys.path]
         package = __name__.rpartition(".")[0]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        if debugging and not sanitized():
+            environment.setdefault("PYTHONMALLOC", "debug")
         with open(os.path.join(folder, "errors"), "w", encoding="utf-8") as errors:
             child = subprocess.Popen(
                 [sys.executable, "-X", "faulthandler", "-m", f"{package}.child"],
@@ -233,21 +240,12 @@ class _Supervisor:
 
     def _watch(self, child: subprocess.Popen[str], journal: Journal, start: float) -> bool:
         """Until the child ends; true when it hangs."""
-        seen, since, used = b"", time.monotonic(), processor_seconds(child.pid)
+        vigil = Vigil(child.pid, journal, self._stall_seconds)
         while child.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_TICK)
+                child.wait(TICK)
             self._progress(min(1.0, (time.monotonic() - start) / self._budget))
-            signs = journal.signs()
-            if signs != seen:
-                seen, since, used = signs, time.monotonic(), processor_seconds(child.pid)
-                continue
-            waited = time.monotonic() - since
-            if journal.progress <= 0:  # the interpreter and the target's modules still start
-                waited -= _START_SECONDS
-            if waited > self._stall_seconds or (
-                waited > 2 and processor_seconds(child.pid) - used > _HANG_CPU_SECONDS
-            ):
+            if vigil.hung():
                 return True
         return False
 
@@ -298,7 +296,7 @@ class _Supervisor:
         }
         self._add(finding)
         for one in set(flying_names):
-            self._deaths[one] += 2 if hung else 1
+            self._deaths[one] += _MOST_DEATHS_OF_ONE if hung else 1
         for x in pair:
             for y in pair:
                 if x <= y and (len(pair) == 1 or x != y):
