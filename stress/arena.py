@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from .histories import history_of_steps
 from .keys import STYLES
 from .options import Options
 from .targets import Target
@@ -45,7 +46,7 @@ class Step:
 
     def __str__(self) -> str:
         argument = "" if self.argument is None else f", {self.argument!r}"
-        return f"[{self.at:.6f}] thread {self.thread}: {self.operation}({self.key!r}{argument})"
+        return f"{self.operation}({self.key!r}{argument})"
 
 
 class Worker:
@@ -116,6 +117,7 @@ class Arena:
         self, check: str, message: str, details: str = "", *, worker: Worker | None = None
     ) -> None:
         """Report a violation; the round stops as soon as its threads notice."""
+        steps = self._steps(worker)
         violation = Violation(
             check=check,
             message=message,
@@ -124,8 +126,11 @@ class Arena:
             seed=self.options.seed,
             round=self.number,
             rerun=self._rerun(),
-            operations=self._operations(worker),
+            operations=tuple(
+                [f"[{step.at:.6f}] thread {step.thread}: {_text(step)}" for step in steps]
+            ),
             details=details,
+            timeline=history_of_steps([(s.at, s.thread, _text(s)) for s in steps]),
         )
         with self._lock:
             self.stopping = True
@@ -139,7 +144,7 @@ class Arena:
         if not holds:
             self.fail(check, message if isinstance(message, str) else message())
 
-    def _operations(self, worker: Worker | None) -> tuple[str, ...]:
+    def _steps(self, worker: Worker | None) -> list[Step]:
         """The failing thread's latest operations and the others' around them, in time order."""
         own = worker.steps()[-_SHOWN_OWN:] if worker else []
         shown = list(own)
@@ -150,7 +155,7 @@ class Arena:
                 related = [step for step in steps if own and step.key is key]
                 shown += (related or steps)[-_SHOWN_OTHERS if own else -2 :]
         shown.sort(key=lambda step: step.at)
-        return tuple([_text(step) for step in shown])
+        return shown
 
     def _rerun(self) -> str:
         options = self.options
@@ -170,4 +175,4 @@ def _text(step: Step) -> str:
     try:
         return str(step)
     except Exception as error:  # the repr of a broken container's value may fail
-        return f"[{step.at:.6f}] thread {step.thread}: {step.operation}(<{error!r}>)"
+        return f"{step.operation}(<{error!r}>)"

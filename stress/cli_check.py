@@ -8,8 +8,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .check import FORMATS, MODELS, HistoryError, ModelError, Outcome, Verdict, judge, read_history
+from .check import (
+    FORMATS,
+    MODELS,
+    History,
+    HistoryError,
+    Model,
+    ModelError,
+    Outcome,
+    Verdict,
+    judge,
+    read_history,
+)
 from .check.judge import DEFAULT_DEADLINE_SECONDS, DEFAULT_MEMORY_BYTES
+from .histories import history_of_verdict
 from .options import UsageError
 from .verdicts import ExitStatus
 
@@ -62,7 +74,7 @@ def _run_check(parsed: argparse.Namespace) -> int:
     outcomes, unreadable = set(), False
     for name in parsed.files:
         try:
-            verdict = _judge(name, parsed)
+            verdict, history, model = _judge(name, parsed)
         except (HistoryError, ModelError) as error:
             text = str(error)
             if not text.startswith(name):
@@ -71,23 +83,35 @@ def _run_check(parsed: argparse.Namespace) -> int:
             unreadable = True
             continue
         outcomes.add(verdict.outcome)
-        _show(name, verdict, parsed)
+        _show(name, verdict, history, model, parsed)
     if unreadable:
         return ExitStatus.USAGE
     return ExitStatus.VIOLATION if Outcome.ILLEGAL in outcomes else ExitStatus.CLEAN
 
 
-def _judge(name: str, parsed: argparse.Namespace) -> Verdict:
+def _judge(name: str, parsed: argparse.Namespace) -> tuple[Verdict, History, str | Model]:
     history = read_history(name, parsed.format)
     model = parsed.model or history.model
     if model is None:
         raise ModelError("the file names no model; --model does")
-    return judge(history, model, deadline=parsed.deadline, memory=parsed.memory * MEBIBYTE)
+    verdict = judge(history, model, deadline=parsed.deadline, memory=parsed.memory * MEBIBYTE)
+    return verdict, history, model
 
 
-def _show(name: str, verdict: Verdict, parsed: argparse.Namespace) -> None:
+def _document(name: str, verdict: Verdict, history: History, model: str | Model) -> dict[str, Any]:
+    """What `--json` prints and `ct-stress report` reads."""
+    told = model if isinstance(model, str) else model.name
+    document = {"file": name, "model": told, **verdict.as_json()}
+    if verdict.outcome is Outcome.ILLEGAL:
+        document["history"] = history_of_verdict(history, verdict, model)
+    return document
+
+
+def _show(
+    name: str, verdict: Verdict, history: History, model: str | Model, parsed: argparse.Namespace
+) -> None:
     if parsed.json:
-        print(json.dumps({"file": name, **verdict.as_json()}), flush=True)
+        print(json.dumps(_document(name, verdict, history, model)), flush=True)
         return
     print(f"{name} {verdict.outcome}", flush=True)
     if parsed.explain and verdict.outcome is not Outcome.OK:

@@ -18,7 +18,17 @@ from .options import UsageError
 from .sampling.report import summary as summarize_sampling
 from .verdicts import CampaignResult, ExitStatus, Violation, WorkloadResult
 
-__all__ = ["PlainReport", "RichReport", "Silent", "open_report", "write_json"]
+__all__ = [
+    "PlainReport",
+    "RichReport",
+    "Silent",
+    "head",
+    "open_report",
+    "unmet_lines",
+    "unmet_pairs",
+    "write_document",
+    "write_json",
+]
 
 _COLUMNS = ("target", "workload", "rounds", "operations", "per second", "verdict")
 _NUMBERS = frozenset({"rounds", "operations", "per second"})
@@ -44,7 +54,7 @@ class PlainReport(Silent):
         self._stream = stream
 
     def open(self, facts: dict[str, Any], options: dict[str, Any]) -> None:
-        for line in _head(facts, options):
+        for line in head(facts, options):
             self._write(line)
 
     def close(self, result: CampaignResult) -> None:
@@ -90,7 +100,7 @@ class RichReport(Silent):
         self._shown_at = 0.0
 
     def open(self, facts: dict[str, Any], options: dict[str, Any]) -> None:
-        for line in _head(facts, options):
+        for line in head(facts, options):
             style = "bold white on red" if line.startswith("WARNING") else None
             self._console.print(line, style=style, markup=False, highlight=False)
         self._progress.start()
@@ -143,12 +153,43 @@ def open_report(*, plain: bool, json_on_stdout: bool) -> Silent:
 
 def write_json(result: CampaignResult, stream: TextIO) -> None:
     """The whole result as one JSON document."""
-    json.dump(result.as_json(), stream, indent=2, default=repr)
+    write_document(result.as_json(), stream)
+
+
+def write_document(document: dict[str, Any], stream: TextIO) -> None:
+    """JSON data, indented."""
+    json.dump(document, stream, indent=2, default=repr)
     stream.write("\n")
     stream.flush()
 
 
-def _head(facts: dict[str, Any], options: dict[str, Any]) -> list[str]:
+def unmet_lines(document: dict[str, Any]) -> list[str]:
+    """How many pairs of operations met on each target, and every pair that did not."""
+    lines = []
+    for target, sampling in document["sampling"].items():
+        coverage = sampling["coverage"]
+        missing = unmet_pairs(coverage)
+        lines.append(
+            f"pairs of operations of {target}: {coverage['pairs_in_all'] - len(missing)} of "
+            f"{coverage['pairs_in_all']} met"
+        )
+        if missing:
+            lines.append("  never met:")
+        for first in sorted({x for x, _ in missing}):
+            others = ", ".join(y for x, y in missing if x == first)
+            lines.append(f"    {first} with {others}")
+    return lines
+
+
+def unmet_pairs(coverage: dict[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of operations of a target that never met, by name."""
+    met = {(x, y) for x, y, count in coverage["pairs"] if count}
+    names = sorted(coverage["operations"])
+    return [(x, y) for x in names for y in names if x <= y and (x, y) not in met]
+
+
+def head(facts: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    """What ran where, and with which seed, as lines."""
     lines = [summary(facts)]
     budget = []
     if options["seconds"] is not None:

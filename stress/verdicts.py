@@ -28,7 +28,8 @@ class Violation:
 
     `check` names the rule, `operations` the latest operations around it (oldest first), `round`
     the round of the workload (each has fresh tables), `rerun` a command that repeats the same
-    operations, and `details` a traceback or the stacks of all threads where there are any.
+    operations, `details` a traceback or the stacks of all threads where there are any, and `timeline`
+    the operations as a history (histories.py).
     """
 
     check: str
@@ -40,6 +41,7 @@ class Violation:
     rerun: str
     operations: tuple[str, ...] = ()
     details: str = ""
+    timeline: dict[str, Any] | None = None
 
 
 @dataclass
@@ -97,6 +99,7 @@ class CampaignResult:
         return {
             "schema": 1,
             "tool": "ct-stress",
+            "command": "run",
             "environment": self.environment,
             "options": self.options,
             "seconds": round(self.seconds, 3),

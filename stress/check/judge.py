@@ -261,6 +261,7 @@ def _illegal(
         anomalies,
         state,
         concurrent,
+        part.initial,
     )
 
 

@@ -41,6 +41,7 @@ class Verdict:
         anomalies: what is wrong by name, where a polynomial check can name it ("stale read ...").
         state: the model's state after the prefix.
         concurrent: operations that overlap the blocked one and are not in the prefix.
+        initial: the model's state before the part; None where nothing is illegal.
     """
 
     outcome: Outcome
@@ -53,6 +54,7 @@ class Verdict:
     anomalies: tuple[str, ...] = ()
     state: str = ""
     concurrent: tuple[Operation, ...] = field(default=())
+    initial: Hashable = None
 
     def __bool__(self) -> bool:
         raise TypeError("a Verdict has three outcomes; compare verdict.outcome")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..histories import history_of_calls
 from .scenario import Scenario
 
 __all__ = ["Finding"]
@@ -15,7 +16,8 @@ class Finding:
     """`kind` is outcome, error, unsound, references, operand, crash, abort, hang or memory.
 
     `seen` of `samples` showed it; `table` are (outcome, count, expected) rows; `operations` are the
-    calls involved as text, `names` their names; `evidence` has what else is known.
+    calls involved as text, `names` their names; `evidence` has what else is known, `timeline` the calls
+    as a history (histories.py).
     """
 
     kind: str
@@ -27,6 +29,7 @@ class Finding:
     operations: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
+    timeline: dict[str, Any] | None = None  # what histories.py makes
 
     def as_json(self) -> dict[str, Any]:
         scenario = self.scenario
@@ -37,6 +40,9 @@ class Finding:
                 for call in calls
             ]
             self.names = sorted({call.name for call in scenario.calls})
+        if scenario is not None and self.timeline is None:
+            texts = [[call.text for call in calls] for calls in scenario.threads]
+            self.timeline = history_of_calls(texts)
         return {
             "kind": self.kind,
             "message": self.message,
@@ -49,4 +55,5 @@ class Finding:
             else self.evidence.get("scenario"),
             "table": [list(row) for row in self.table],
             "evidence": self.evidence,
+            "timeline": self.timeline,
         }

@@ -139,6 +139,19 @@ class Generator:
                 return pair
         return None
 
+    def _never_met_with(self, first: str, second: str) -> list[str]:
+        """Up to two more names that `first` never met, when it never met `second` either."""
+        if self.met[min(first, second), max(first, second)]:
+            return []
+        found = []
+        for name in self._rng.sample(self.names, len(self.names)):
+            pair = (min(first, name), max(first, name))
+            if not self.met[pair] and pair not in self.banned and name != second:
+                found.append(name)
+                if len(found) == 2:
+                    break
+        return found
+
     def _seconds(self, kind: float) -> list[str]:
         """Changes meet changes, and every read, often; operators of views are very many."""
         if kind < _WRITERS and self._writers:
@@ -169,6 +182,11 @@ class Generator:
             threads[1] = [self._filler.call(rng.choice(self._by_name[name]), "b")]
         elif peer in PEER_CALLS and rng.random() < 0.6:
             threads[1] = [self._filler.peer_call()]
+        if self.sweep and threads[0][0].name == first:
+            more = self._never_met_with(first, second)
+            if more:  # several pairs that never met in one scenario
+                threads[1] += [self._call(name) for name in more]
+                return threads
         size = rng.random()
         if size > 0.6:
             threads[rng.randrange(2)].append(self._call(self._partner(threads)))

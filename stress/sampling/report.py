@@ -60,11 +60,12 @@ def _violation(target: Target, options: Options, finding: dict[str, Any]) -> Vio
         message=_message(finding),
         target=target.name,
         workload="scenarios",
-        seed=options.seed,
+        seed=finding.get("seed", options.seed),
         round=int(scenario.get("number", 0)),
-        rerun=_rerun(target, options),
+        rerun=_rerun(target, options, finding),
         operations=tuple(finding["operations"]),
         details="\n".join(_details(finding, scenario)),
+        timeline=finding.get("timeline"),
     )
 
 
@@ -95,11 +96,12 @@ def _details(finding: dict[str, Any], scenario: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _rerun(target: Target, options: Options) -> str:
+def _rerun(target: Target, options: Options, finding: dict[str, Any]) -> str:
     words = ["ct-stress", "run"]
     if options.target_argument:
         words += ["--target", options.target_argument]
-    words += ["--only", f"{target.name}/scenarios", "--seed", str(options.seed)]
+    words += ["--only", f"{target.name}/scenarios", "--seed"]
+    words.append(str(finding.get("seed", options.seed)))
     if options.budget_seconds is not None:
         words += ["--seconds", f"{options.budget_seconds:g}"]
     return shlex.join(words)

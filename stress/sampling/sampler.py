@@ -14,6 +14,7 @@ from .findings import Finding
 from .freeze import freeze
 from .journal import DOING, IDLE, STAGE, Journal
 from .judge import Judge, rows
+from .nearest import nearest
 from .outcomes import Outcomes, State, TooSlow, admissible
 from .pool import Pool
 from .scenario import Scenario
@@ -242,6 +243,7 @@ class Sampler:
                     continue
                 if set(again.orders) != set(outcomes.orders):
                     continue
+                finding.timeline = nearest(woven, outcomes, state, bad[0])
             kept.append(finding)
         return kept
 

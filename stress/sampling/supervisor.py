@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..environment import sanitized
+from ..histories import history_of_calls
 from ..options import HarnessError, UsageError
 from .evidence import Sampling, cause_of, lines_of
 from .journal import Journal
@@ -264,11 +265,13 @@ class _Supervisor:
         threads = scenario.get("threads", [])
         names = scenario.get("names", [])
         flying, flying_names, progress, flying_threads = [], [], [], set()
+        calls: dict[int, int] = {}
         for thread, sample_number, call in journal.in_flight():
             if thread < len(threads) and call < len(threads[thread]):
                 flying.append(f"thread {thread}: {threads[thread][call]}")
                 flying_names.append(names[thread][call])
                 flying_threads.add(thread)
+                calls[thread] = call
                 progress.append(f"thread {thread} was in call {call} of sample {sample_number}")
         everything = [f"thread {t}: {text}" for t, calls in enumerate(threads) for text in calls]
         kind, message = cause_of(status, hung)
@@ -293,6 +296,12 @@ class _Supervisor:
                 "status": status,
                 "phase": described.get("phase", ""),
             },
+            "timeline": history_of_calls(
+                threads,
+                in_flight=list(calls.items()),
+                returned=[calls.get(t, len(each)) for t, each in enumerate(threads)],
+                notes=progress,
+            ),
         }
         self._add(finding)
         for one in set(flying_names):
@@ -308,6 +317,7 @@ class _Supervisor:
         if not self._know(finding):
             self.result.repeated += 1
             return
+        finding["seed"] = self._seed
         finding["seconds"] = round(self._before + time.monotonic() - self._begun, 2)
         self.result.findings.append(finding)
 

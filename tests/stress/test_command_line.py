@@ -117,8 +117,8 @@ def test_json_has_the_documented_fields(tmp_path: Path, capsys: pytest.CaptureFi
     assert "VIOLATION" in capsys.readouterr().out  # the report is still there
     document: dict[str, Any] = json.loads(path.read_text())
     assert set(document) == {
-        "schema", "tool", "environment", "options", "seconds", "stalled", "exit_status", "workloads",
-        "sampling",
+        "schema", "tool", "command", "environment", "options", "seconds", "stalled", "exit_status",
+        "workloads", "sampling",
     }  # fmt: skip
     assert document["schema"] == 1 and document["tool"] == "ct-stress"
     assert document["exit_status"] == 1 and document["stalled"] is False
@@ -135,7 +135,13 @@ def test_json_has_the_documented_fields(tmp_path: Path, capsys: pytest.CaptureFi
     violation = document["workloads"][-1]["violations"][0]
     assert set(violation) == {
         "check", "message", "target", "workload", "seed", "round", "rerun", "operations", "details",
+        "timeline",
     }  # fmt: skip
+    timeline = violation["timeline"]
+    assert [op["text"] for op in timeline["operations"]] == [
+        operation.partition(": ")[2] for operation in violation["operations"]
+    ]
+    assert timeline["order"] == "began" and timeline["threads"]
     assert violation["check"] == "iteration" and "a stranger" in violation["message"]
 
 
