@@ -16,8 +16,8 @@ from typing import Any
 
 __all__ = ["Memory", "children", "end_children", "slope_of"]
 
-_SETTLED = 0.4  # of a slice: before that, caches fill and modules load
-_FEWEST = 6  # measurements that a slope is made of
+_SETTLED = 0.5  # of a child's life: before that, caches fill and modules load
+_FEWEST = 16  # measurements that a slope is made of
 _MINUTE = 60.0
 
 

@@ -35,7 +35,7 @@ from .workloads import applicable
 
 __all__ = ["Soak", "SoakTarget", "check_time"]
 
-_SLICE_SECONDS = 20.0
+_SLICE_SECONDS = 45.0
 _SWEEP = 0.7
 _WORKLOADS_SHARE = 0.25  # of a slice's time, for the workloads that are not sampling
 _WORKLOADS_AT_ONCE = 4
