@@ -50,16 +50,19 @@ def sample(
     progress: Callable[[float], None] = lambda fraction: None,
     into: Sampling | None = None,
     sweep: float = 0.0,
+    enough: int | None = None,
 ) -> Sampling:
     """Sample `target` (`module:Class`, or the name of one of our tables) for so long.
 
     `into` is an earlier result to go on with: what it knows is added to, and pairs that met there, or
     showed something, count. `sweep` is the share of scenarios for pairs that never met.
+    With `enough`, it ends as soon as there are so many findings.
 
     Raises UsageError when the target cannot be sampled, and HarnessError when the harness failed and
     there is nothing else to tell; `Sampling.broken` has such failures beside findings.
     """
     supervisor = _Supervisor(target, seed, seconds, operations, stall_seconds, progress, sweep)
+    supervisor.enough = enough
     if into is not None:
         supervisor.go_on(into)
     return supervisor.run()
@@ -98,6 +101,7 @@ class _Supervisor:
         self._begun = time.monotonic()
         self._before = 0.0  # seconds of the result that this one goes on with
         self.result = Sampling(target)
+        self.enough: int | None = None
 
     def go_on(self, result: Sampling) -> None:
         """Add to this result, and do not repeat what it found."""
@@ -111,7 +115,8 @@ class _Supervisor:
         while True:
             left = self._budget - (time.monotonic() - start)
             done = self.result.totals["operations"]
-            if left <= 0.05 or (self._operations is not None and done >= self._operations):
+            over = self._operations is not None and done >= self._operations
+            if left <= 0.05 or over or self._has_enough():
                 break
             with tempfile.TemporaryDirectory(prefix="ct-stress-") as folder:
                 ended = self._child(folder, left, start)
@@ -246,9 +251,15 @@ class _Supervisor:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(TICK)
             self._progress(min(1.0, (time.monotonic() - start) / self._budget))
+            if self._has_enough():
+                self._ended = True
+                return False
             if vigil.hung():
                 return True
         return False
+
+    def _has_enough(self) -> bool:
+        return self.enough is not None and len(self.result.findings) >= self.enough
 
     @staticmethod
     def _dump(child: subprocess.Popen[str]) -> None:

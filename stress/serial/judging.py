@@ -26,10 +26,16 @@ Call = tuple[Any, ...]  # (method, argument, ...); a method "list()" is list(con
 Programs = Sequence[Sequence[Call]]
 
 AT_REST = "state at rest"
+ITSELF = "the container itself"
 
 
 def call_on(container: Any, call: Call) -> Any:
-    """Do one call of a program."""
+    """Do one call of a program; where it returns the container, as in-place operators do, ITSELF."""
+    answer = _answer(container, call)
+    return ITSELF if answer is container else answer
+
+
+def _answer(container: Any, call: Call) -> Any:
     method, *args = call
     if callable(method):
         return method(container, *args)

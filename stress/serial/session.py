@@ -16,7 +16,7 @@ from .patching import Patches
 from .points import Tracer, code_under_test, tracer_for
 from .runs import Program, Run
 from .scheduler import Scheduler
-from .strategies import Strategy
+from .strategies import Given, Strategy
 from .token import digest_of
 
 __all__ = ["Session", "Verdict", "deadlock_text"]
@@ -60,6 +60,7 @@ class Session:
         self.scheduler = Scheduler(self._arm, self._disarm, steps)
         self._tracer: Tracer | None = None
         self._patches: Patches | None = None
+        self._cold = True
 
     def __enter__(self) -> Session:
         _one_at_a_time.acquire()
@@ -119,10 +120,20 @@ class Session:
         """One schedule of functions without arguments."""
         return self.scheduler.run(programs, strategy)
 
+    def _warm(self) -> None:
+        """What a thread does only once, such as to make its thread-local data, is not a schedule's."""
+        for thread, calls in enumerate(self.programs):
+            alone: list[Program] = [[] for _ in self.programs]
+            alone[thread] = _bound(self.fresh(), calls)
+            self.play(alone, Given(()))
+
     def run(
         self, judge: Judge, strategy: Strategy, invariant: Callable[[Any], Any] | None
     ) -> Verdict:
         """One schedule of the session's programs, judged."""
+        if self._cold:
+            self._cold = False
+            self._warm()
         container = self.fresh()
         run = self.play([_bound(container, calls) for calls in self.programs], strategy)
         if run.end == "steps":

@@ -6,7 +6,7 @@ bug of the zoo with the bounded search, whatever the seed, and none in the twins
 
 from __future__ import annotations
 
-from . import blocking, caches, counters, maps
+from . import blocking, caches, counters, events, maps, tables
 from .specimen import Specimen
 
 __all__ = ["ZOO", "Specimen"]
@@ -16,4 +16,6 @@ ZOO: tuple[Specimen, ...] = (
     *maps.SPECIMENS,
     *caches.SPECIMENS,
     *blocking.SPECIMENS,
+    *tables.SPECIMENS,
+    *events.SPECIMENS,
 )

@@ -21,6 +21,9 @@ class Specimen:
         programs: calls of two or three threads, `(method, argument, ...)`, that can show it.
         kind: of the finding: "outcome", "order", "error" or "deadlock".
         granularity: "instruction" where the bug lies within one line.
+        general: whether it is dict-, set- or deque-like, so that the general campaign (`ct-stress
+            run --target`) finds it, without these programs.
+        atomic_with_gil: why threads in parallel cannot show it where the GIL is on; empty: they can.
     """
 
     name: str
@@ -30,3 +33,5 @@ class Specimen:
     programs: tuple[tuple[Call, ...], ...]
     kind: str = "outcome"
     granularity: str = "line"
+    general: bool = False
+    atomic_with_gil: str = ""

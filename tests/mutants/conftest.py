@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.building import build_base, compiler
-from tests.support import ROOT
+from stress.planted.building import build_base, compiler
+from stress.planted.proof import run_detectors
 
-SCENARIO_SECONDS = 120.0
 Outcome = subprocess.CompletedProcess[str]
 
 
@@ -31,21 +29,4 @@ def base_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_scenarios() -> Callable[..., Outcome]:
     """Run scenarios on an extension; memory is filled when freed, so that late uses show."""
-
-    def run(extension: Path, *names: str) -> Outcome:
-        environment = {
-            **os.environ,
-            "PYTHONMALLOC": "debug",
-            "CONCURRENT_TABLES_DEBUG": "1",
-            "PYTHONPATH": str(ROOT),
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "tests.mutants.run_scenario", str(extension), *names],
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-            timeout=SCENARIO_SECONDS,
-        )
-
-    return run
+    return lambda extension, *names: run_detectors(extension, names)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.mutants.building import SOURCES, build_mutant
-from tests.mutants.patching import HERE, apply, read_mutant
-from tests.mutants.scenarios import PARALLEL, SCENARIOS
+from stress.planted.building import SOURCES, build_mutant
+from stress.planted.patching import apply, read_mutant
+from stress.planted.proof import PATCHES
+from stress.planted.scenarios import PARALLEL, SCENARIOS
 
 pytestmark = pytest.mark.timeout(300)  # whoever comes first builds
-PATCHES = sorted(HERE.glob("*.patch"))
 GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 

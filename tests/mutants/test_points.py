@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.mutants.building import SOURCES, compile_file, compiler
-from tests.mutants.point_checks import CHECKS
+from stress.planted.building import SOURCES, compile_file, compiler
+from stress.planted.point_checks import CHECKS
 
 pytestmark = pytest.mark.timeout(300)  # whoever comes first builds
 

@@ -31,7 +31,8 @@ def test_a_broken_container_is_found_and_replayed(
     assert document["findings"][0]["token"] == _token(output)
     assert main(["replay", _token(output)]) == 1
     again = capsys.readouterr().out
-    assert document["findings"][0]["message"] in again
+    message = document["findings"][0]["message"].partition("; at rest")[0]  # sets have no order
+    assert message in again
     assert "the same run, step for step" in again
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.mutants import serial
-from tests.mutants.explore import explore
-from tests.mutants.keys import text
-from tests.mutants.model import ModelDict, ModelSet
-from tests.mutants.registry import get, parallel, put, shared
+from . import serial
+from .explore import explore
+from .keys import text
+from .model import ModelDict, ModelSet
+from .registry import get, parallel, put, shared
 
 
 @parallel

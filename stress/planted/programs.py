@@ -2,7 +2,7 @@
 
 Keys are ints, strs or objects that compare in Python; tables are fresh, or shared and calm (their overwrites
 go without a lock), or still the first thread's own. The judge is that of explore.py. To look for bugs
-longer: `python -m tests.mutants.run_scenario PATH random_ConcurrentDict` with CT_LONG=SECONDS.
+longer: `python -m stress.planted.run_scenario PATH random_ConcurrentDict` with CT_LONG=SECONDS.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from tests.mutants import serial
-from tests.mutants.explore import Operation, explore
-from tests.mutants.keys import Key
-from tests.mutants.model import ModelDict, ModelHash, ModelSet
-from tests.mutants.registry import parallel
+from . import serial
+from .explore import Operation, explore
+from .keys import Key
+from .model import ModelDict, ModelHash, ModelSet
+from .registry import parallel
 
 __all__ = ["random_programs"]
 

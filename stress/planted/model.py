@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.mutants import serial
+from . import serial
 
 __all__ = ["ModelDict", "ModelHash", "ModelSet"]
 

@@ -7,7 +7,7 @@ that run in parallel: builds with the GIL leave out what is in `PARALLEL`.
 
 from __future__ import annotations
 
-from tests.mutants import contract, explored, programs, scripted  # they register themselves
-from tests.mutants.registry import PARALLEL, SCENARIOS
+from . import contract, explored, programs, scripted  # they register themselves
+from .registry import PARALLEL, SCENARIOS
 
 __all__ = ["PARALLEL", "SCENARIOS", "contract", "explored", "programs", "scripted"]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.mutants import serial
+from . import serial
 
 __all__ = [
     "PARALLEL",

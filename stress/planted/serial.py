@@ -1,6 +1,6 @@
 """Runs of a test build: the extension loaded from any path, and threads in a chosen order.
 
-Used inside the child processes of the tests (run_scenario.py), never in the test process itself.
+Used inside the child processes (run_scenario.py), never in a process that uses the package otherwise.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import threading
 import weakref
 from typing import Any
 
-from tests.mutants import serial
-from tests.mutants.keys import Key, Last, Value, text
-from tests.mutants.registry import dies, put, scenario, shared
+from . import serial
+from .keys import Key, Last, Value, text
+from .registry import dies, put, scenario, shared
 
 
 @scenario

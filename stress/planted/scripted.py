@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.mutants import serial
-from tests.mutants.keys import Key, Value, text
-from tests.mutants.registry import parallel, scenario, scripted, shared
+from . import serial
+from .keys import Key, Value, text
+from .registry import parallel, scenario, scripted, shared
 
 
 @parallel

@@ -80,7 +80,7 @@ def apply(mutant: Mutant, sources: Path) -> dict[str, str]:
             if count != 1:
                 raise PatchError(
                     f"{mutant.name}: out of date: its lines occur {count} times in {name}; "
-                    f"make the patch again (tests/mutants/README.md):\n{old}"
+                    f"make the patch again (stress/planted/README.md):\n{old}"
                 )
             text = text.replace("\n" + old, "\n" + new)
         changed[name] = text

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.mutants import serial
-from tests.mutants.keys import Key
+from . import serial
+from .keys import Key
 
 __all__ = ["CHECKS"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from tests.mutants import serial
+from . import serial
 
 __all__ = ["admissible", "explore", "interleavings", "judge"]
 

@@ -16,13 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import ROOT
+import concurrent_tables
 
-__all__ = ["SOURCES", "build_base", "build_mutant", "compile_file", "compiler"]
+__all__ = ["SOURCES", "BuildError", "build_base", "build_mutant", "compile_file", "compiler"]
 
-SOURCES = ROOT / "concurrent_tables" / "csrc"
+SOURCES = Path(concurrent_tables.__file__).resolve().parent / "csrc"
 FLAGS = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-pthread")
 POINTS = "-DCT_POINTS"
+
+
+class BuildError(RuntimeError):
+    """The compiler or the linker failed; the text is what it said."""
 
 
 def compiler() -> list[str] | None:
@@ -37,7 +41,8 @@ def compiler() -> list[str] | None:
 
 def _run(command: Sequence[str | Path]) -> None:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert done.returncode == 0, f"{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}"
+    if done.returncode:
+        raise BuildError(f"{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
 
 def compile_file(source: Path, target: Path, *flags: str) -> None:

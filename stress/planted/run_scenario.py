@@ -1,6 +1,6 @@
 """Scenarios on one extension, in a process of their own.
 
-`python -m tests.mutants.run_scenario PATH NAME...`: exit status 0 when nothing was found wrong. A
+`python -m stress.planted.run_scenario PATH NAME...`: exit status 0 when nothing was found wrong. A
 crash or status 1 with a traceback is a detection.
 """
 
@@ -10,7 +10,7 @@ import faulthandler
 import os
 import sys
 
-from tests.mutants import serial
+from . import serial
 
 
 def main() -> None:
@@ -19,8 +19,8 @@ def main() -> None:
     if not os.environ.get("CT_LONG"):
         faulthandler.dump_traceback_later(100)  # a hang: the caller ends it a little later
     serial.load(path)
-    from tests.mutants.point_checks import CHECKS
-    from tests.mutants.scenarios import SCENARIOS
+    from .point_checks import CHECKS
+    from .scenarios import SCENARIOS
 
     for name in names:
         (CHECKS | SCENARIOS)[name]()
