@@ -30,7 +30,7 @@ from .sampler import Refused, Run, Sampler
 from .scenario import Scenario
 from .subject import Subject
 
-__all__ = ["main"]
+__all__ = ["find_target", "main"]
 
 _SCENARIO_SECONDS = 0.006
 _REPORT_SECONDS = 0.5
@@ -76,7 +76,7 @@ class _Session:
         self._journal = Journal(orders["journal"])
         self._rng = Random(f"{orders['seed']}/{orders['first']}")
         self._journal.describe({"phase": "finding out which operations there are"})
-        self._subject = Subject(_target(orders["target"]))
+        self._subject = Subject(find_target(orders["target"]))
         catalogue = catalogue_of(self._subject, self._journal.beat)
         self._generator = Generator(self._subject, catalogue, self._rng)
         self._generator.banned |= {(x, y) for x, y in orders["banned"]}
@@ -172,7 +172,7 @@ class _Session:
         self._faults.counts = dict.fromkeys(self._faults.counts, 0)
 
 
-def _target(specification: str) -> Target:
+def find_target(specification: str) -> Target:
     if ":" in specification:
         return resolve(specification)
     return next(target for target in default_targets() if target.name == specification)

@@ -101,3 +101,6 @@ FAULTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "thread churn": lambda: _beside(_churn),
     "signals": _signals,
 }
+
+SOURCES = (_beside, _collect, _churn, _signals)  # what a test of its own needs of them
+PAUSE = _PAUSE

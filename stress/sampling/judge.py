@@ -18,7 +18,7 @@ from .outcomes import Outcomes, State
 from .subject import Subject
 from .weave import Woven
 
-__all__ = ["Judge"]
+__all__ = ["Judge", "errors_allowed", "rows"]
 
 _SOUND_EVERY = 8
 _LOOK_EVERY = 16
@@ -80,7 +80,6 @@ class Judge:
                 )
 
     def _errors(self, results: Sequence[Sequence[list[Any]]], lo: int, hi: int) -> None:
-        allowed = self._subject.profile.errors
         exact = set(self._outcomes.columns.exact) if self._outcomes.exact else set()
         for thread, columns in enumerate(results):
             for index, column in enumerate(columns):
@@ -90,15 +89,11 @@ class Judge:
                 if not raised:
                     continue
                 call = self._woven.scenario.threads[thread][index]
-                expected = allowed | self._outcomes.errors.get((thread, index), frozenset())
-                if self._woven.scenario.values.hostile:
-                    expected |= _HOSTILE_ERRORS
-                if call.shared or call.on != "a":
-                    expected |= _OPERAND_ERRORS
+                expected = errors_allowed(self._woven, self._outcomes, self._subject, thread, index)
                 for error in raised:
                     if _of_a_half_built_tuple(error):
                         continue
-                    if error.name in _ALWAYS_WRONG or error.name not in expected:
+                    if error.name not in expected:
                         message = f"{call.text} raised {error.name}: {error.text}"
                         self._found("error", message, len(raised))
                         return
@@ -184,6 +179,19 @@ class Judge:
 def _of_a_half_built_tuple(result: Any) -> bool:
     """Whether CPython failed to finish a tuple that gc.get_objects() had handed out meanwhile."""
     return type(result) is Raised and result.name == "SystemError" and _HALF_BUILT in result.text
+
+
+def errors_allowed(
+    woven: Woven, outcomes: Outcomes, subject: Subject, thread: int, index: int
+) -> frozenset[str]:
+    """Names of the exceptions that a call may raise when its result is not judged exactly."""
+    call = woven.scenario.threads[thread][index]
+    expected = subject.profile.errors | outcomes.errors.get((thread, index), set())
+    if woven.scenario.values.hostile:
+        expected |= _HOSTILE_ERRORS
+    if call.shared or call.on != "a":
+        expected |= _OPERAND_ERRORS
+    return expected - _ALWAYS_WRONG
 
 
 def _held() -> int:

@@ -21,7 +21,7 @@ from .scenario import Scenario
 from .subject import Subject
 from .weave import Woven, weave
 
-__all__ = ["Refused", "Run", "Sampler"]
+__all__ = ["Refused", "Run", "Sampler", "at_rest"]
 
 _TURN = 12e-9  # seconds of one turn of an empty loop, about
 _MOST_TURNS = 600
@@ -63,7 +63,7 @@ class Sampler:
     def run(self, scenario: Scenario, seconds: float, *, confirming: bool = False) -> Run:
         """Sample for about so long; ends early with a finding. May raise `Refused`."""
         woven = self._woven(scenario)
-        state = self._state(scenario, woven.names["K"])
+        state = at_rest(self._subject, scenario, woven.names["K"])
         run = Run(scenario)
         described = {"scenario": scenario.as_json(), "faults": self.faults}
         self._journal.describe({**described, "phase": "one thread"})
@@ -138,14 +138,6 @@ class Sampler:
         return found
 
     # -- sampling --------------------------------------------------------------------------------
-
-    def _state(self, scenario: Scenario, keys: list[Any]) -> State:
-        columns: State = [(0, self._subject.reader(keys))]
-        if hasattr(self._subject.type, "__len__"):
-            columns.append((0, len))
-        if scenario.b:
-            columns.append((1, freeze))
-        return columns
 
     def _sample(
         self, woven: Woven, outcomes: Outcomes, state: State, seconds: float
@@ -266,3 +258,13 @@ class Sampler:
                     )
                 )
                 return
+
+
+def at_rest(subject: Subject, scenario: Scenario, keys: list[Any]) -> State:
+    """What is looked at when all is at rest: contents, length, and a shared operand's contents."""
+    columns: State = [(0, subject.reader(keys))]
+    if hasattr(subject.type, "__len__"):
+        columns.append((0, len))
+    if scenario.b:
+        columns.append((1, freeze))
+    return columns
