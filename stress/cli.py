@@ -26,7 +26,7 @@ _COMMANDS = (
     (".cli_soak", "add_soak_command"),
     (".bench.command", "add_bench_command"),
     (".cli_check", "add_check_command"),
-    (".serial.command", "add_replay_command"),
+    (".repro.command", "add_replay_command"),
     (".cli_report", "add_report_command"),
     (".cli_selftest", "add_selftest_command"),
     (".cli_list", "add_list_command"),

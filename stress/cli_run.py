@@ -14,6 +14,7 @@ from .campaign import run_campaign, selection
 from .lastresort import LastResort
 from .options import DEFAULT_SECONDS, DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, UsageError
 from .report import Silent, open_report, write_json
+from .repro.command import add_minimise_options
 from .serial.command import add_serial_options, run_serial
 from .targets import Target, default_targets, resolve
 from .verdicts import CampaignResult, ExitStatus
@@ -71,6 +72,7 @@ def add_run_command(commands: Any) -> None:
         metavar="S",
         help="seconds without progress of any thread that count as a hang (%(default)g)",
     )
+    add_minimise_options(run)
     add_serial_options(run)
 
 
@@ -118,6 +120,8 @@ def _options(parsed: argparse.Namespace) -> Options:
         stall_seconds=parsed.stall,
         target_argument=parsed.target or "",
         isolate=parsed.target is not None,
+        minimise=parsed.minimise,
+        repro_dir=parsed.repro_dir,
         **seed,
     )
 

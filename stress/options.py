@@ -13,6 +13,7 @@ DEFAULT_SECONDS = 20.0
 DEFAULT_THREADS = 8
 DEFAULT_STALL_SECONDS = 30.0
 MAX_THREADS = 512
+_MINIMISE_SECONDS = 10.0
 
 
 class UsageError(ValueError):
@@ -45,6 +46,9 @@ class Options:
     stall_seconds: time without progress of any thread after which a run counts as hung.
     switch_interval: thread switch interval in seconds while a campaign runs (GIL builds only).
     target_argument: what `--target` said, for the command that repeats a violation.
+    minimise: seconds for making findings of the scenarios smaller, after sampling and beside `seconds`;
+        0 leaves them; None is a quarter of the total time, 10 at most.
+    repro_dir: where a test is written for each of them; empty: nowhere.
     isolate: run the workloads of `target_argument` in a child process too (isolation.py).
     """
 
@@ -56,6 +60,8 @@ class Options:
     stall_seconds: float = DEFAULT_STALL_SECONDS
     switch_interval: float = 1e-5
     target_argument: str = ""
+    minimise: float | None = None
+    repro_dir: str = ""
     isolate: bool = False
 
     def __post_init__(self) -> None:
@@ -65,6 +71,8 @@ class Options:
             raise UsageError(f"seconds must be a number above 0, not {self.seconds}")
         if self.ops is not None and self.ops < 1:
             raise UsageError(f"ops must be at least 1, not {self.ops}")
+        if self.minimise is not None and not 0 <= self.minimise < float("inf"):
+            raise UsageError(f"minimise must be a number of seconds from 0 on, not {self.minimise}")
         if self.stall_seconds <= 0:
             raise UsageError(f"stall seconds must be above 0, not {self.stall_seconds}")
 
@@ -74,6 +82,13 @@ class Options:
         if self.seconds is None and self.ops is None:
             return DEFAULT_SECONDS
         return self.seconds
+
+    @property
+    def minimise_seconds(self) -> float:
+        """The time for making findings smaller."""
+        if self.minimise is not None:
+            return self.minimise
+        return min(_MINIMISE_SECONDS, (self.budget_seconds or 4 * _MINIMISE_SECONDS) / 4)
 
     def selects(self, target: str, workload: str) -> bool:
         """Whether a pattern of `only` names this workload (no pattern selects all)."""

@@ -23,6 +23,7 @@ from ..sampling.child import find_target
 from ..sampling.facts import scenario_from
 from ..sampling.faults import named
 from ..sampling.journal import Journal
+from ..sampling.outcomes import TooSlow
 from ..sampling.sampler import Refused, Sampler
 from ..sampling.scenario import Scenario
 from ..sampling.subject import Subject
@@ -81,7 +82,7 @@ class _Measurer:
                     _say(self._out, what="done", **expectation(scenario, self._subject))
                     continue
                 dirty = self._measure(scenario, orders)
-            except (Refused, NameError) as error:
+            except (Refused, NameError, TooSlow) as error:
                 _say(self._out, what="done", refused=str(error))
                 continue
             if dirty:

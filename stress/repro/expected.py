@@ -51,6 +51,7 @@ def expectation(scenario: Scenario, subject: Subject) -> dict[str, Any]:
         "length": hasattr(subject.type, "__len__"),
         "profile": subject.profile.name,
         "source": subject.profile.source,
+        "walks": subject.walks,
         "native": subject.target.native,
     }
 

@@ -224,6 +224,23 @@ _AGED = {
     ),
 }
 
+_LOOKUPS = {
+    "membership": """
+def lookups(a):
+    return tuple([key in a for key in K])
+""",
+    "values": """
+def lookups(a):
+    found = []
+    for key in K:
+        try:
+            found.append(a[key])
+        except KeyError:
+            found.append("absent")
+    return tuple(found)
+""",
+}
+
 _TABLE_ITEMS = """
 def table_items(a):
     found = []
@@ -311,6 +328,9 @@ def helpers(code: str, expected: dict[str, Any], name: str) -> list[str]:
         body = _AGED.get(shape, _AGED["set"])
         text = '    """With the traces of removed keys in it."""'
         found.append(f"def aged(made):\n{text}\n{body}")
+    if speaks("lookups"):
+        of = "values" if shape == "mapping" else "membership"
+        found.append(_LOOKUPS[of].strip("\n"))
     if speaks("table_items"):
         found.append(_TABLE_ITEMS.strip("\n"))
     if speaks("instance_dict"):

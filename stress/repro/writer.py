@@ -316,6 +316,8 @@ class _Author:
         return _tuple(parts)
 
     def _content(self) -> str:
+        if not self._expected["walks"]:
+            return "lookups(a)"
         ordered = self._expected["ordered"]
         return {
             "set": "frozenset(a)",

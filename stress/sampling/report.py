@@ -87,12 +87,32 @@ def _details(finding: dict[str, Any], scenario: dict[str, Any]) -> list[str]:
             f"  {outcome} | {count} | {count / whole:.2%} | {'yes' if expected else 'NO'}"
             for outcome, count, expected in finding["table"]
         ]
+    lines += _reproduced(finding)
     evidence = finding.get("evidence") or {}
     if evidence.get("in flight"):
         lines += ["in flight:", *("  " + line for line in evidence["in flight"])]
         lines += ["journal:", *("  " + line for line in evidence["journal"])]
     if evidence.get("stacks"):
         lines += ["stacks:", *("  " + line for line in evidence["stacks"][:_SHOWN_STACK])]
+    return lines
+
+
+def _reproduced(finding: dict[str, Any]) -> list[str]:
+    """The minimal scenario, the token, and the test that was written (stress/repro)."""
+    lines = []
+    small = finding.get("minimised")
+    if small:
+        lines += [*small["summary"], *("  " + line for line in small["scenario"]["lines"])]
+        lines += [f"  beside it: {name}" for name in small["faults"]]
+    token = (small or finding).get("token")
+    if token:
+        lines.append(f"replay: ct-stress replay {token}")
+    file = finding.get("file")
+    if file and "path" in file:
+        shown = f"reproduced {file['failing']} of {file['samples']}"
+        lines.append(f"test: {file['path']} ({shown} when it was written)")
+    elif file:
+        lines.append(f"test: {file['error']}")
     return lines
 
 

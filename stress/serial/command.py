@@ -1,4 +1,4 @@
-"""`ct-stress run --serial` and `ct-stress replay TOKEN`."""
+"""`ct-stress run --serial`, and `ct-stress replay` of its tokens (repro/command.py has the command)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .explore import replay
 from .points import GRANULARITIES
 from .scenarios import ScenarioFinding, ScenarioSearch, replay_scenario
 from .strategies import STRATEGIES
-from .token import PREFIX, decode
+from .token import decode
 
-__all__ = ["add_replay_command", "add_serial_options", "run_serial"]
+__all__ = ["add_serial_options", "replay_serial", "run_serial"]
 
 _MOST_SCENARIOS = 1_000_000
 
@@ -49,18 +49,6 @@ def add_serial_options(run: argparse.ArgumentParser) -> None:
         metavar="N",
         help="scenarios at most (until the time is over)",
     )
-
-
-def add_replay_command(commands: Any) -> None:
-    """`ct-stress replay`."""
-    parser = commands.add_parser(
-        "replay",
-        help="run the schedule of a token again",
-        description="Run the schedule of a token that the serialised mode printed, step for step.",
-        epilog="exit status: 0 nothing wrong any more, 1 the violation again, 2 usage error",
-    )
-    parser.add_argument("token", metavar="TOKEN", help=f"begins with {PREFIX}")
-    parser.set_defaults(handler=_replay)
 
 
 def run_serial(parsed: argparse.Namespace) -> int:
@@ -143,7 +131,8 @@ def _as_json(finding: ScenarioFinding) -> dict[str, Any]:
     }
 
 
-def _replay(parsed: argparse.Namespace) -> int:
+def replay_serial(parsed: argparse.Namespace) -> int:
+    """`ct-stress replay` of a token of this mode: the exit status."""
     _see_current_directory()
     try:
         facts, _ = decode(parsed.token)
