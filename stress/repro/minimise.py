@@ -23,6 +23,7 @@ _FIRST_EVENTS = 16  # of the case that was found
 _EVENTS = 8
 _FIRST_SHARE = 0.3  # of the time, for measuring it
 _PASSES = (0.04, 0.15)  # of the time for one candidate: quickly at first, then patiently
+_LAST_SHARE = 0.1  # of the time, for the rate of what is left
 _LOOKS = 3  # at a candidate, before all its samples are there
 
 
@@ -70,7 +71,7 @@ def minimise(
 ) -> Minimised:
     """The smallest case that still shows a finding of this kind; takes about `seconds`."""
     began = time.monotonic()
-    until = began + seconds
+    until = began + seconds * (1 - _LAST_SHARE)
     kinds = family_of(kind)
     first = trials.measure(
         case.scenario, case.faults, kinds, seconds=seconds * _FIRST_SHARE, enough=_FIRST_EVENTS
@@ -91,6 +92,15 @@ def minimise(
             break
     else:
         result.complete = bool(first.rate.events)
+    if result.steps and result.rate.events < _EVENTS:
+        last = trials.measure(
+            result.case.scenario,
+            result.case.faults,
+            kinds,
+            seconds=seconds * _LAST_SHARE,
+            enough=_EVENTS,
+        )
+        result.rate += last.rate
     result.seconds = time.monotonic() - began
     return result
 

@@ -33,15 +33,14 @@ def sample(count):
         start.wait()
         for n in range(count):
             mine[0] = n + 1
-            if SPINNING:  # meet the others, then set off at some distance
-                spins = 0
-                for other in others:
-                    while other[0] <= n:
-                        spins += 1
-                        if spins > 300:
-                            time.sleep(0)
-                for _ in pause[n]:
-                    pass
+            spins = 0
+            for other in others:  # meet the others, then set off at some distance
+                while other[0] <= n:
+                    spins += 1
+                    if spins > PATIENCE:
+                        time.sleep(0)
+            for _ in pause[n]:
+                pass
             results[n][me] = function(*objects[n])
 
     def walk_all():
@@ -57,9 +56,10 @@ def sample(count):
     return [text for text in found if text]
 
 
-SPINNING = not getattr(sys, "_is_gil_enabled", lambda: True)()
-if not SPINNING:
-    sys.setswitchinterval(1e-6)  # with a GIL: let threads take turns inside an operation
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+PATIENCE = 0 if GIL else 300  # turns of waiting before the processor is offered to others
+if GIL:
+    sys.setswitchinterval(1e-6)  # threads take turns inside an operation
 '''
 
 IN_PROCESS = '''

@@ -92,7 +92,7 @@ def _document(token: str) -> dict[str, Any]:
     found = _ANY.match(token)
     if found is None:
         raise TokenError(
-            f"{token[:12]!r}... is no replay token: those of native runs begin with {PREFIX!r}, those of "
+            f"{token[:12]!r}... is no replay token: one of a native run begins with {PREFIX!r}, one of "
             f"the serialised mode with {SERIAL_PREFIX!r}"
         )
     if int(found[1]) != FORMAT:

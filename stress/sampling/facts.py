@@ -6,7 +6,7 @@ harness wrote with fields that this one does not have is refused by name.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from ..profiles import Effect, Result
@@ -14,6 +14,11 @@ from .scenario import Call, Scenario
 from .values import Values
 
 __all__ = ["facts_of", "scenario_from"]
+
+# Once: `fields` makes a tuple of unknown length, which fails while a fault lists all objects.
+_FIELDS: dict[type, tuple[Field[Any], ...]] = {
+    kind: fields(kind) for kind in (Call, Scenario, Values)
+}
 
 
 def facts_of(scenario: Scenario) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def scenario_from(facts: dict[str, Any]) -> Scenario:
 
 def _facts(value: Any) -> dict[str, Any]:
     found = {}
-    for field in fields(value):
+    for field in _FIELDS[type(value)]:
         each = getattr(value, field.name)
         if field.default is MISSING or each != field.default:
             found[field.name] = each
@@ -67,13 +72,13 @@ def _call_from(facts: dict[str, Any]) -> Call:
 def _known(kind: type, facts: Any) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise ValueError(f"there is no {kind.__name__.lower()} in it")
-    known = {field.name for field in fields(kind)}
+    known = {field.name for field in _FIELDS[kind]}
     strange = sorted(set(facts) - known)
     if strange:
         raise ValueError(f"this harness knows no {', '.join(strange)} of a {kind.__name__.lower()}")
     needed = {
         field.name
-        for field in fields(kind)
+        for field in _FIELDS[kind]
         if field.default is MISSING and field.default_factory is MISSING
     }
     missing = sorted(needed - set(facts))
