@@ -92,7 +92,7 @@ def test_repro_{identity}():
         errors="replace",
         check=False,
     )
-    said = f"{{done.stdout[-500:]}}\\n{{done.stderr[-6000:]}}"
+    said = f"{{done.stdout[-500:]}}\\n{{done.stderr[:8000]}}"
     assert done.returncode == 0, f"status {{done.returncode}}\\n{{said}}"
 
 

@@ -274,7 +274,7 @@ def test_the_end_of_the_process_is_counted_and_written_as_a_test(tmp_path: Path)
     assert written.rate.failing == 1
     done = run_pytest(written.path)
     assert done.returncode == 1 and "status -6" in done.stdout, done.stdout
-    assert "in discard" in done.stdout
+    assert "in discard" in done.stdout, done.stdout
 
 
 def test_a_hang_is_counted() -> None:
