@@ -95,6 +95,7 @@ class Arena:
         self.threads = options.threads
         self.violations: list[Violation] = []
         self.suppressed = 0
+        self.facts: dict[str, float] = {}  # what the workload counted or measured
         self.stopping = False
         self._lock = threading.Lock()
         self.rng = self.random("round")

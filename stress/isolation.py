@@ -19,8 +19,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from .check.ledger import Ledger
 from .options import HarnessError, Options
 from .verdicts import Violation, WorkloadResult
+from .workloads.histories import LEDGER, Histories
 
 __all__ = ["run_isolated"]
 
@@ -42,7 +44,9 @@ def run_isolated(
     left = list(workloads)
     while left:
         rest = None if seconds is None else max(0.05, seconds - (time.monotonic() - begun))
-        done, running, status, stacks, stalled = _child(left, options, rest, started, progress)
+        done, running, status, stacks, stalled, history = _child(
+            left, options, rest, started, progress
+        )
         results += done
         names = {result.workload for result in done}
         left = [name for name in left if name not in names]
@@ -53,7 +57,7 @@ def run_isolated(
         if status == _HUNG and not any("Timeout (" in line for line in stacks):
             raise HarnessError("\n".join(stacks[-_STACK_LINES:]))  # as when an import fails
         broken = running if running in left else left[0]
-        results.append(_died(target_name, broken, options, status, stacks))
+        results.append(_died(target_name, broken, options, status, stacks, history))
         if status == _HUNG:
             return results, True
         left.remove(broken)
@@ -66,7 +70,7 @@ def _child(
     seconds: float | None,
     started: Callable[[str], None],
     progress: Callable[[float], None],
-) -> tuple[list[WorkloadResult], str, int, list[str], bool]:
+) -> tuple[list[WorkloadResult], str, int, list[str], bool, list[str]]:
     done: list[WorkloadResult] = []
     running, broken, stalled = "", "", False
     orders = {
@@ -75,7 +79,8 @@ def _child(
         "seconds": seconds,
     }
     paths = [path or os.getcwd() for path in sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    ledger = Ledger()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), LEDGER: ledger.path}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         child = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-m", __name__],
@@ -108,9 +113,11 @@ def _child(
         child.stdout.close()
         errors.seek(0)
         stacks = errors.read().splitlines()
+    history = ledger.lines() if running == Histories.name else []
+    ledger.remove()
     if broken:
         raise HarnessError(broken)
-    return done, running, status, stacks, stalled
+    return done, running, status, stacks, stalled, history
 
 
 def _result(said: dict[str, Any]) -> WorkloadResult:
@@ -123,7 +130,12 @@ def _result(said: dict[str, Any]) -> WorkloadResult:
 
 
 def _died(
-    target: str, workload: str, options: Options, status: int, stacks: list[str]
+    target: str,
+    workload: str,
+    options: Options,
+    status: int,
+    stacks: list[str],
+    history: list[str],
 ) -> WorkloadResult:
     try:
         cause = signal.Signals(-status).name if status < 0 else f"status {status}"
@@ -139,6 +151,7 @@ def _died(
         seed=options.seed,
         round=0,
         rerun=" ".join(words),
+        operations=(*history,),
         details="\n".join(stacks[-_STACK_LINES:]),
     )
     return WorkloadResult(target, workload, rounds=1, operations=1, violations=[violation])

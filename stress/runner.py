@@ -14,10 +14,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from .arena import Arena, RoundOver, Worker
-from .options import Options
+from .options import DEFAULT_THREADS, Options
 from .targets import Target
 from .verdicts import WorkloadResult
 from .workloads.base import Round
@@ -70,6 +71,8 @@ def run_workload(
 ) -> tuple[WorkloadResult, bool]:
     """Rounds until the deadline or the first round with a violation; also whether it stalled."""
     result = WorkloadResult(target.name, workload.name)
+    if workload.threads_wanted and options.threads == DEFAULT_THREADS:
+        options = replace(options, threads=workload.threads_wanted)
     stalled = False
     while not stalled:
         arena = Arena(target, workload.name, result.rounds, options)
@@ -81,6 +84,8 @@ def run_workload(
         result.rounds += 1
         result.operations += sum(worker.operations for worker in arena.workers)
         result.refusals += sum(worker.refusals for worker in arena.workers)
+        for name, number in arena.facts.items():
+            result.facts[name] = result.facts.get(name, 0) + number
         room = KEPT_VIOLATIONS - len(result.violations)
         result.violations += arena.violations[:room]
         result.suppressed += arena.suppressed + max(0, len(arena.violations) - room)

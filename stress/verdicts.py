@@ -56,6 +56,7 @@ class WorkloadResult:
     seconds: float = 0.0
     violations: list[Violation] = field(default_factory=list)
     suppressed: int = 0  # further violations of the same workload, counted and not kept
+    facts: dict[str, float] = field(default_factory=dict)  # what it counted or measured itself
 
     @property
     def name(self) -> str:

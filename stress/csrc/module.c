@@ -1,4 +1,4 @@
-/* concurrent_tables.stress._search: one function, `search`.
+/* concurrent_tables.stress._search: `search`, and aids of the harness (`ticket`, nomemory.c).
  *
  * The arguments are flat arrays of 64-bit numbers that check/native.py makes; here they are only
  * checked for their sizes and taken over. One call judges many parts (keys, or windows) with the same
@@ -6,6 +6,7 @@
  */
 #include "search.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define STEPS_BETWEEN_SIGNALS (1u << 18)
@@ -207,8 +208,34 @@ PyDoc_STRVAR(search_doc,
 "       want_paths) -> list of (verdict, path, blocked, steps), None for a part that is ok\n\n"
 "The compiled search; check/native.py says what the arrays hold. Safe to call from several threads.");
 
+/* One counter for the whole process. Sequentially consistent, so that no call is seen to begin
+   before one that ended before it. */
+static _Atomic long long tickets = 1;
+
+static PyObject *
+ticket_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLongLong(atomic_fetch_add(&tickets, 1));
+}
+
+PyDoc_STRVAR(ticket_doc,
+"ticket() -> int\n\n"
+"A number larger than every one drawn before, by any thread. Safe to call from several threads.");
+
+PyDoc_STRVAR(prepare_failures_doc,
+"prepare_failures() -> None\n\n"
+"Put allocators in place that fail_allocation() commands. While this is the only thread.");
+
+PyDoc_STRVAR(fail_allocation_doc,
+"fail_allocation(number) -> bool\n\n"
+"The allocation of this thread with that number from now on fails, once; 0 means none.\n"
+"Whether no failure was pending. Does nothing before prepare_failures().");
+
 static PyMethodDef methods[] = {
+    {"ticket", ticket_function, METH_NOARGS, ticket_doc},
     {"search", search_function, METH_VARARGS, search_doc},
+    {"prepare_failures", ct_prepare_failures, METH_NOARGS, prepare_failures_doc},
+    {"fail_allocation", ct_fail_allocation, METH_O, fail_allocation_doc},
     {NULL, NULL, 0, NULL},
 };
 

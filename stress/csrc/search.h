@@ -153,4 +153,8 @@ bool ct_search_begin(ct_search *search, int64_t begin, int64_t n, int64_t initia
 ct_verdict ct_search_run(ct_search *search, uint64_t steps);
 void ct_search_free(ct_search *search);
 
+/* nomemory.c */
+PyObject *ct_prepare_failures(PyObject *module, PyObject *ignored);
+PyObject *ct_fail_allocation(PyObject *module, PyObject *number);
+
 #endif

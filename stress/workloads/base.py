@@ -26,6 +26,7 @@ class Round:
     needs: ClassVar[frozenset[str]]
     native_only: ClassVar[bool]
     quota: ClassVar[int] = 400  # steps of one thread in one round
+    threads_wanted: ClassVar[int] = 0  # instead of the default number; 0 means that
     outside: ClassVar[bool] = False  # runs in processes of its own, not round by round
 
     def __init__(self, arena: Arena) -> None:

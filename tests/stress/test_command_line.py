@@ -130,7 +130,7 @@ def test_json_has_the_documented_fields(tmp_path: Path, capsys: pytest.CaptureFi
     for done in document["workloads"]:
         assert set(done) == {
             "target", "workload", "rounds", "operations", "refusals", "seconds", "violations",
-            "suppressed", "verdict",
+            "suppressed", "facts", "verdict",
         }  # fmt: skip
     violation = document["workloads"][-1]["violations"][0]
     assert set(violation) == {
