@@ -119,14 +119,9 @@ def documents_of(values: list[Any]) -> list[Document]:
 
 def _campaign(value: dict[str, Any]) -> Document:
     environment, options = value["environment"], value["options"]
-    free = "free-threaded build, " if environment["free_threaded_build"] else ""
-    gil = "on" if environment["gil_enabled"] or environment.get("gil_enabled_at_end") else "off"
     operations = sum(done["operations"] for done in value["workloads"])
     facts = [
-        ("interpreter", f"{environment['python_implementation']} {environment['python']}"),
-        ("GIL", f"{free}GIL {gil}"),
-        ("implementation", str(environment["implementation"])),
-        ("platform", f"{environment['platform']}, {environment['cpus']} CPUs"),
+        *_where(environment),
         ("seed", str(options["seed"])),
         ("threads", str(options["threads"])),
         ("target", options.get("target_argument") or "the tables of the package"),
@@ -137,9 +132,20 @@ def _campaign(value: dict[str, Any]) -> Document:
         facts.append(("ended", str(value["ended"])))
     findings = list(_violations(value))
     verdict = f"{len(findings)} violations" if findings else "no violation seen"
-    if not operations:
+    if not operations and not findings:
         verdict = "nothing was exercised"
     return Document(value.get("command", "run"), verdict, facts, findings, value)
+
+
+def _where(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    free = "free-threaded build, " if environment["free_threaded_build"] else ""
+    gil = "on" if environment["gil_enabled"] or environment.get("gil_enabled_at_end") else "off"
+    return [
+        ("interpreter", f"{environment['python_implementation']} {environment['python']}"),
+        ("GIL", f"{free}GIL {gil}"),
+        ("implementation", str(environment["implementation"])),
+        ("platform", f"{environment['platform']}, {environment['cpus']} CPUs"),
+    ]
 
 
 def _violations(value: dict[str, Any]) -> Iterator[Finding]:
@@ -172,8 +178,16 @@ def _violation(violation: dict[str, Any], sampled: dict[str, Any]) -> Finding:
             sections.append((title, list(map(str, evidence[key]))))
     if not sampled and violation["details"]:
         sections.append(("Details", violation["details"].splitlines()))
-    if sampled.get("token"):
-        sections.append(("Replay", [f"ct-stress replay {sampled['token']}"]))
+    small = sampled.get("minimised") or {}
+    if small:
+        lines = [*small.get("summary", ()), *(small.get("scenario") or {}).get("lines", ())]
+        sections.append(("Minimised", list(map(str, lines))))
+    token = (small or sampled).get("token")
+    if token:
+        sections.append(("Replay", [f"ct-stress replay {token}"]))
+    file = sampled.get("file") or {}
+    if file:
+        sections.append(("Test that repeats it", [str(file.get("path") or file.get("error"))]))
     return Finding(
         f"{violation['check']} in {violation['target']}/{violation['workload']}, "
         f"round {violation['round']}, seed {violation['seed']}",
@@ -218,18 +232,27 @@ def _checked(value: dict[str, Any]) -> Document:
     return Document("check", str(value["verdict"]), facts, findings, value)
 
 
+_SERIAL = (
+    "target",
+    "seed",
+    "strategy",
+    "granularity",
+    "scenarios",
+    "skipped",
+    "schedules",
+    "steps",
+    "seconds",
+    "profile",
+    "reproduced",
+)
+
+
 def _serial(value: dict[str, Any]) -> Document:
-    names = (
-        "target",
-        "seed",
-        "strategy",
-        "granularity",
-        "scenarios",
-        "schedules",
-        "steps",
-        "seconds",
-    )
-    facts = [(name, str(value[name])) for name in names if name in value]
+    facts = [(name, str(value[name])) for name in _SERIAL if name in value]
+    if "environment" in value:
+        facts = [*_where(value["environment"]), *facts]
+    if value.get("pairs"):
+        facts.append(("pairs of operations", str(len(value["pairs"]))))
     findings = []
     for found in value["findings"]:
         token = found.get("token")

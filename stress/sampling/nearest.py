@@ -7,7 +7,7 @@ answer it cannot explain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from ..histories import history_of_calls, row_of, shortened
@@ -15,14 +15,23 @@ from .freeze import freeze
 from .outcomes import Outcomes, State
 from .weave import Woven
 
-__all__ = ["nearest"]
+__all__ = ["AT_REST", "nearest"]
 
 _MOST_ORDERS = 200
 Place = tuple[int, int]
 
 
-def nearest(woven: Woven, outcomes: Outcomes, state: State, outcome: Any) -> dict[str, Any]:
-    """The history of this outcome for reports; see histories.py."""
+def nearest(
+    woven: Woven,
+    outcomes: Outcomes,
+    state: State,
+    outcome: Any,
+    came_first: Container[tuple[Place, Place]] = (),
+) -> dict[str, Any]:
+    """The history of this outcome for reports; see histories.py.
+
+    `came_first` are pairs of calls the first of which ended before the second began, where that is known.
+    """
     scenario, columns = woven.scenario, outcomes.columns
     seen = dict(zip(columns.exact, outcome, strict=False))
     left = list(outcome[len(columns.exact) :])
@@ -30,6 +39,8 @@ def nearest(woven: Woven, outcomes: Outcomes, state: State, outcome: Any) -> dic
     for number, order in enumerate(_orders([len(calls) for calls in scenario.threads])):
         if number >= _MOST_ORDERS:
             break
+        if came_first and _breaks(order, came_first):
+            continue
         try:
             agreed, rest, states = _follow(woven, outcomes, state, order, seen, left)
         except Exception:  # the type refuses to be looked at between two calls
@@ -49,7 +60,16 @@ def nearest(woven: Woven, outcomes: Outcomes, state: State, outcome: Any) -> dic
     return shown
 
 
-_AT_REST = "what is left at rest"
+AT_REST = "at rest"  # the lane of what was seen when all threads had ended
+
+
+def _breaks(order: Sequence[Place], came_first: Container[tuple[Place, Place]]) -> bool:
+    """Whether a call stands behind one that began only after it had ended."""
+    return any(
+        (later, earlier) in came_first
+        for number, earlier in enumerate(order)
+        for later in order[number + 1 :]
+    )
 
 
 def _follow(
@@ -83,9 +103,9 @@ def _mark(
     shown["initial"] = states[0]
     for number, place in enumerate(order[:agreed]):
         rows[place].update(place=number, state=states[number + 1])
-    looked = row_of(len(shown["threads"]), _AT_REST, 2 * len(order))
+    looked = row_of(len(shown["threads"]), "what is left at rest", 2 * len(order))
     looked.update(result=_text(left[0]), response=2 * len(order) + 1)
-    shown["threads"].append("at rest")
+    shown["threads"].append(AT_REST)
     shown["operations"].append(looked)
     if agreed < len(order):
         rows[order[agreed]]["mark"] = "illegal"

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from .. import environment
 from ..options import DEFAULT_SECONDS, UsageError
 from ..verdicts import ExitStatus
 from .errors import SerialError, TokenError
@@ -98,6 +99,11 @@ def _write_json(path: str | None, search: ScenarioSearch, seconds: float) -> Non
     if path is None:
         return
     document = {
+        "schema": 1,
+        "tool": "ct-stress",
+        "command": "run --serial",
+        "environment": environment.describe(),
+        "profile": search.profile,
         "target": search.target,
         "seed": search.seed,
         "strategy": search.strategy,
@@ -128,6 +134,7 @@ def _as_json(finding: ScenarioFinding) -> dict[str, Any]:
         "token": finding.token,
         "schedules": finding.schedules,
         "text": finding.text,
+        "timeline": finding.timeline,
     }
 
 

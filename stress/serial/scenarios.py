@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Any
 
+from ..histories import history_of_run
 from ..sampling.catalogue import catalogue_of
 from ..sampling.freeze import freeze
 from ..sampling.generator import Generator
 from ..sampling.judge import Judge
+from ..sampling.nearest import AT_REST, nearest
 from ..sampling.outcomes import Outcomes, State, TooSlow, admissible
 from ..sampling.scenario import Scenario
 from ..sampling.subject import Subject
@@ -48,6 +51,7 @@ class ScenarioFinding:
     schedules: int
     text: str
     exact: bool = True
+    timeline: dict[str, Any] | None = None  # what histories.py makes
 
 
 @dataclass
@@ -138,7 +142,8 @@ class ScenarioSearch:
             "digest": digest_of(run, ()),
         }
         token = encode(facts, run.choices)
-        return ScenarioFinding(*problem, token, schedules, stage.text(run, problem, token))
+        text, timeline = stage.text(run, problem, token), stage.timeline(run)
+        return ScenarioFinding(*problem, token, schedules, text, timeline=timeline)
 
 
 class _Waits(Exception):
@@ -152,6 +157,7 @@ class _Stage:
         self._session = session
         self._subject = subject
         self.scenario = scenario
+        self._outcome: Any = None  # of the latest run, when no order explains it
         self._state: State = [(0, subject.freeze)]
         if hasattr(subject.type, "__len__"):
             self._state.append((0, len))
@@ -190,7 +196,10 @@ class _Stage:
         judge = Judge(self._woven, self._outcomes, self._subject, self._state)
         judge.batch(A, B, [[[answer] for answer in answers] for answers in run.results], 0, 1)
         del kept
-        return run, next(((f.kind, f.message) for f in judge.findings), None)
+        for found in judge.findings:
+            self._outcome = next(iter(found.evidence.get("outcomes", ())), None)
+            return run, (found.kind, found.message)
+        return run, None
 
     def text(self, run: Run, problem: tuple[str, str], token: str) -> str:
         """The finding for people."""
@@ -199,6 +208,34 @@ class _Stage:
         return "\n".join(
             [f"{problem[0]}: {problem[1]}", *setting, lanes_of(run, texts), f"replay: {token}"]
         )
+
+    def timeline(self, run: Run) -> dict[str, Any]:
+        """The schedule's calls as a history for reports."""
+        texts = [[call.text for call in calls] for calls in self.scenario.threads]
+        shown = history_of_run(run, texts)
+        if self._outcome is not None:
+            self._explain(run, shown)
+        return shown
+
+    def _explain(self, run: Run, shown: dict[str, Any]) -> None:
+        """Add the longest order that explains a part of the outcome."""
+        spans = [
+            ((thread, index), span)
+            for thread, each in enumerate(run.spans)
+            for index, span in enumerate(each)
+        ]
+        came_first = {(x, y) for x, (_, ended) in spans for y, (began, _) in spans if ended < began}
+        self._session.release()
+        near = nearest(self._woven, self._outcomes, self._state, self._outcome, came_first)
+        for row, other in zip(shown["operations"], near["operations"], strict=False):
+            row.update(place=other["place"], state=other["state"], mark=other["mark"])
+        shown["initial"] = near["initial"]
+        if near["threads"][-1] == AT_REST:
+            last = max(span[1] for _, span in spans) + 1
+            shown["threads"].append(AT_REST)
+            shown["operations"].append(
+                {**near["operations"][-1], "invoke": last, "response": last + 1}
+            )
 
 
 def replay_scenario(token: str) -> ScenarioFinding | None:
@@ -218,7 +255,8 @@ def replay_scenario(token: str) -> ScenarioFinding | None:
     exact = digest_of(run, ()) == facts["digest"] and not given.astray
     if problem is None:
         return None
-    return ScenarioFinding(*problem, token, 1, stage.text(run, problem, token), exact)
+    text, timeline = stage.text(run, problem, token), stage.timeline(run)
+    return ScenarioFinding(*problem, token, 1, text, exact, timeline)
 
 
 def _session(subject: Subject, granularity: str) -> Session:
