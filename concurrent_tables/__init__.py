@@ -6,6 +6,8 @@ the C extension ("c") or the Python implementation ("python") is in use.
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _active, reclaim, watchers
 from ._missing import MISSING, MissingType
 from ._watch import watch
@@ -42,6 +44,7 @@ hash_str = _active.names["hash_str"]
 __all__ = [
     "IMPLEMENTATION",
     "MISSING",
+    "Cache",
     "ConcurrentDict",
     "ConcurrentSet",
     "DeadlockError",
@@ -64,6 +67,7 @@ __all__ = [
     "Watch",
     "WatchError",
     "__version__",
+    "cached",
     "compare_identity",
     "compare_str",
     "exclusive",
@@ -74,3 +78,17 @@ __all__ = [
     "watch",
     "watchers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Cache` and `cached`, imported when they are first asked for."""
+    if name in ("Cache", "cached"):
+        from . import cache
+
+        globals()["Cache"], globals()["cached"] = cache.Cache, cache.cached
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

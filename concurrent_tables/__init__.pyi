@@ -20,6 +20,8 @@ from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar, final,
 
 from . import reclaim as reclaim
 from . import watchers as watchers
+from .cache import Cache as Cache
+from .cache import cached as cached
 from .errors import (
     DeadlockError as DeadlockError,
 )
@@ -58,6 +60,7 @@ _V_co = TypeVar("_V_co", covariant=True)
 __all__ = [
     "IMPLEMENTATION",
     "MISSING",
+    "Cache",
     "ConcurrentDict",
     "ConcurrentSet",
     "DeadlockError",
@@ -80,6 +83,7 @@ __all__ = [
     "Watch",
     "WatchError",
     "__version__",
+    "cached",
     "compare_identity",
     "compare_str",
     "exclusive",

@@ -185,6 +185,28 @@ CONTRACTS: Mapping[str, Mapping[str, Contract]] = {
     "exclusive": {
         **_level(_ATOMIC, "__enter__ __exit__", "one table after the other, in address order"),
     },
+    "Cache": {
+        **_level(
+            _FREE,
+            "get peek __contains__",
+            "an entry that expired or fell is taken out by `get`, which runs the removal listener",
+        ),
+        **_level(_FREE, "get_or_load aget_or_load", "a hit; a miss waits for one loader"),
+        **_level(_FREE, "__len__ expires_in"),
+        **_level(_ATOMIC, "set pop touch", "a load of the key in flight is not kept"),
+        **_level(
+            _ATOMIC,
+            "invalidate invalidate_tag clear",
+            "no read that begins later sees a value whose making began before",
+        ),
+        **_level(_WEAK, "get_many load_many", "each key atomically"),
+        **_level(_WEAK, "invalidate_where expire", "each key atomically; user code runs unlocked"),
+        **_level(_ATOMIC, "keys items", "of one snapshot of the entries"),
+        **_level(_ATOMIC, "watch invalidate_on"),
+        **_level(_WEAK, "wait_for", "blocks this thread only"),
+        **_level(_WEAK, "stats info __repr__", "the counts add up at rest"),
+        **_level(_FREE, "maxsize"),
+    },
     "reclaim": {**_level(_ATOMIC, "stats flush synchronize retire")},
 }
 

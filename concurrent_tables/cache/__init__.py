@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _active
 from .base import Loaded
 from .cache import CacheMethods, make_cache_type
+from .decorator import cached
 from .following import Following
 from .parts import parts
 from .removal import RemovalCause
@@ -22,6 +23,7 @@ __all__ = [
     "Following",
     "Loaded",
     "RemovalCause",
+    "cached",
 ]
 
 if TYPE_CHECKING:

@@ -45,10 +45,15 @@ class AsyncLoading(Loading):
         that is cancelled does not disturb the others. Everything else is as for `get_or_load`.
         """
         entry = self._find(key)
+        if entry is not None and entry.refresh_at == inf:
+            return entry.value
+        return await self._afound_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+
+    async def _afound_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:
-            return await self._aload(key, Call(loader, ttl, self._as_tags(tags)))
-        if entry.refresh_at != inf and self._timer() >= entry.refresh_at:
-            self._arefresh(entry, Call(loader, ttl, self._as_tags(tags)))
+            return await self._aload(key, call)
+        if self._timer() >= entry.refresh_at:
+            self._arefresh(entry, call)
         return entry.value
 
     async def _aload(self, key: Any, call: Call) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from .._hooks import report_unraisable
 from .._waits import PerProcess
 
-__all__ = ["enqueue", "me", "start"]
+__all__ = ["enqueue", "idle", "me", "start"]
 
 me = threading.get_ident
 
@@ -65,3 +65,8 @@ def _work(crew: _Crew) -> None:
         except BaseException:
             report_unraisable("Exception ignored in a refresh of a cache", job)
         del job
+
+
+def idle() -> bool:
+    """Whether no worker is there; for tests."""
+    return _crew().workers == 0

@@ -81,10 +81,15 @@ class Loading(Storing):
         (6, 6)
         """
         entry = self._find(key)
+        if entry is not None and entry.refresh_at == inf:
+            return entry.value
+        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+
+    def _found_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:
-            return self._load(key, Call(loader, ttl, self._as_tags(tags)))
-        if entry.refresh_at != inf and self._timer() >= entry.refresh_at:
-            self._refresh(entry, Call(loader, ttl, self._as_tags(tags)))
+            return self._load(key, call)
+        if self._timer() >= entry.refresh_at:
+            self._refresh(entry, call)
         return entry.value
 
     def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
@@ -163,6 +168,7 @@ class Loading(Storing):
                         if stale is None:
                             raise
                         return stale.value
+                mine.joined += 1  # by this caller, even if the thread is done at once
                 self._launch(mine, call)
             value = self._share(flight, mine.epoch, began)
             if value is not AGAIN:

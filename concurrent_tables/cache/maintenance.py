@@ -166,6 +166,12 @@ class Maintained(Shared):
         if end != inf:
             self._wheel.schedule(entry, end)
 
+    def _end_of(self, entry: Entry) -> float:
+        """When the entry must leave: expired, and of no use as a stale value any more."""
+        return min(entry.deadline, entry.touched + entry.idle) + (
+            self._settings.stale_on_error or 0.0
+        )
+
     def _due_entries(self) -> tuple[list[Entry], list[Entry]]:
         now = self._settings.timer() if self._due is None else time.monotonic()
         over: list[Entry] = []

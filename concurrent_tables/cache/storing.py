@@ -213,12 +213,6 @@ class Storing(Maintained):
         epoch = entry.epoch
         return epoch < self._cleared or (cells is not None and fallen(cells, epoch))
 
-    def _end_of(self, entry: Entry) -> float:
-        """When the entry must leave: expired, and of no use as a stale value any more."""
-        return min(entry.deadline, entry.touched + entry.idle) + (
-            self._settings.stale_on_error or 0.0
-        )
-
     def _deadline(self, ttl: float | MissingType | None) -> float | None:
         """When something stored now expires; None when that is at once."""
         given = self._settings.ttl if ttl is MISSING else seconds("ttl", ttl, zero=True)

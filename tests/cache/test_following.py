@@ -1,0 +1,138 @@
+"""`invalidate_on`: a write to a table, or to a builtin dict, drops what depends on it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from typing import Any
+
+import pytest
+
+from concurrent_tables import EventKind, WatchError
+from tests.support import MUTABLE_MAPPINGS, new
+
+BUILTIN = pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="builtin dicts can be watched from Python 3.12 on"
+)
+FOLLOWED = [*MUTABLE_MAPPINGS, pytest.param("dict", marks=BUILTIN)]
+
+
+def make(ct: Any, name: str) -> Any:
+    return {} if name == "dict" else new(ct, name)
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_keys_of_the_event(ct: Any, cache_type: Any, name: str) -> None:
+    cache, table = cache_type(), make(ct, name)
+    with cache.invalidate_on(table) as following:
+        for key in "abc":
+            cache.set(key, key)
+        table["a"] = 1
+        assert sorted(cache.keys()) == ["b", "c"]
+        cache.set("a", "a")
+        table["a"] = 2
+        assert sorted(cache.keys()) == ["b", "c"]
+        cache.set("a", "a")
+        del table["a"]
+        assert sorted(cache.keys()) == ["b", "c"]
+        assert following.active
+    table["b"] = 1
+    assert sorted(cache.keys()) == ["b", "c"]
+    assert not following.active and cache._followings == ()
+    assert cache.stats().invalidated == 3
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_function_names_the_dependents(ct: Any, cache_type: Any, name: str) -> None:
+    cache, table = cache_type(), make(ct, name)
+    cache.invalidate_on(table, keys=lambda event: [("user", event.key), ("list",)])
+    for key in [("user", "ann"), ("user", "bob"), ("list",)]:
+        cache.set(key, 1)
+    table["ann"] = "new"
+    assert cache.keys() == [("user", "bob")]
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_clearing_drops_everything(ct: Any, cache_type: Any, name: str) -> None:
+    cache, table = cache_type(), make(ct, name)
+    table["x"] = 1
+    cache.invalidate_on(table)
+    cache.set("a", 1)
+    table.clear()
+    assert len(cache) == 0
+    assert cache.stats().invalidated == 1
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_function_that_raises_drops_everything(
+    ct: Any, cache_type: Any, name: str, unraisable: list[Any]
+) -> None:
+    cache, table = cache_type(), make(ct, name)
+    cache.invalidate_on(table, keys=lambda event: 1 / 0)
+    cache.set("a", 1)
+    table["b"] = 1
+    assert len(cache) == 0 and table["b"] == 1
+    assert type(unraisable[0].exc_value) is ZeroDivisionError
+
+
+@BUILTIN
+@pytest.mark.parametrize("change", ["add", "modify", "delete", "clear", "clone"])
+def test_a_load_in_the_middle_of_a_write_to_a_dict(cache_type: Any, change: str) -> None:
+    """The interpreter reports before the change: what is loaded then is old, and must not stay."""
+    cache = cache_type()
+    table: dict[str, Any] = {} if change in ("add", "clone") else {"k": "old"}
+    seen: list[Any] = []
+
+    def dependents(event: Any) -> list[Any]:
+        return ["k"]
+
+    def load(key: Any) -> Any:
+        return table.get("k")
+
+    from concurrent_tables import watch
+
+    cache.invalidate_on(table, keys=dependents)
+    # Watches of one dict are called in the order of their registration: this one comes later.
+    with watch(table, lambda event: seen.append(cache.get_or_load("k", load))):
+        if change == "delete":
+            del table["k"]
+        elif change == "clear":
+            table.clear()
+        elif change == "clone":
+            table.update({"k": "new"})
+        else:
+            table["k"] = "new"
+    assert seen[0] == (None if change in ("add", "clone") else "old")
+    assert cache.get_or_load("k", load) == table.get("k")
+    assert "k" in cache  # and from now on it is kept
+
+
+def test_what_cannot_be_followed(cache_type: Any) -> None:
+    cache = cache_type()
+    with pytest.raises(TypeError, match="watch"):
+        cache.invalidate_on([])
+    with pytest.raises(TypeError, match="keys must be callable"):
+        cache.invalidate_on({}, keys="a")
+    if sys.version_info < (3, 12):
+        with pytest.raises(WatchError, match=r"3\.12"):
+            cache.invalidate_on({})
+    assert cache._followings == ()
+
+
+def test_it_keeps_neither_side_alive(ct: Any, cache_type: Any) -> None:
+    cache, table = cache_type(), ct.ConcurrentDict()
+    cache.invalidate_on(table)
+    gone = weakref.ref(cache)
+    del cache
+    gc.collect()
+    assert gone() is None
+    table["a"] = 1
+    cache = cache_type()
+    cache.invalidate_on(table)
+    cache.set("a", 1)
+    ended: list[Any] = []
+    table.watch(ended.append, kinds=EventKind.DEALLOCATED)
+    del table
+    gc.collect()
+    assert ended and cache.get("a") == 1
