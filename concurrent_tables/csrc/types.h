@@ -2,6 +2,7 @@
 #ifndef CT_TYPES_H
 #define CT_TYPES_H
 
+#include "cache.h"
 #include "dict.h"
 #include "exclusive.h"
 #include "frozen.h"

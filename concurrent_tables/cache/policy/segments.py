@@ -25,6 +25,7 @@ __all__ = ["Segments"]
 
 WINDOW, PROBATION, PROTECTED = 1, 2, 3  # regions
 PROTECTED_SHARE = 0.8  # of main
+STEADY = 2  # of two that were halved, the one counted since is ahead by one: that is no difference
 WARM = 5  # a candidate that was counted more often may be admitted by chance,
 CHANCE = 128  # once in so many times
 
@@ -138,7 +139,8 @@ class Segments:
 
     def _admits(self, candidate: Any, victim: Any) -> bool:
         warmth = self._sketch.frequency(spread(candidate.hash, self._seed))
-        if warmth > self._sketch.frequency(spread(victim.hash, self._seed)):
+        other = self._sketch.frequency(spread(victim.hash, self._seed))
+        if warmth > other + (other >= STEADY):
             return True
         return warmth > WARM and self._random() % CHANCE == 0
 
