@@ -67,7 +67,7 @@ class _Miniature:
 class Miniatures:
     """Miniatures of a cache of so much weight, which so many entries fill."""
 
-    __slots__ = ("_asked", "_limit", "_minis", "_sample", "_seed", "entries")
+    __slots__ = ("_asked", "_limit", "_minis", "_most", "_sample", "_seed", "entries")
 
     def __init__(self, maxsize: int, entries: int, sketch: Sketch, seed: int) -> None:
         self.entries = entries
@@ -76,7 +76,8 @@ class Miniatures:
         self._limit = int(part * _ALL)
         size = max(1, int(maxsize * part))
         self._minis = [_Miniature(Segments(size, share, sketch, seed)) for share in SHARES]
-        self._sample = min(ENTRIES, entries)
+        self._most = min(ENTRIES, entries)
+        self._sample = max(1, self._most // 8)  # the first advice comes soon, if on thin evidence
         self._asked = 0
 
     def asked(self, entry: Any) -> None:
@@ -91,6 +92,7 @@ class Miniatures:
         if self._asked < self._sample:
             return share
         self._asked = 0
+        self._sample = min(2 * self._sample, self._most)
         best = most = -1.0
         for mini in self._minis:
             ahead = mini.hits > most

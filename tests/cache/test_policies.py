@@ -1,0 +1,164 @@
+"""Which entries the policies keep: bounds, order, frequencies, hit ratios."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import inf
+from random import Random
+from typing import Any
+
+import pytest
+
+from concurrent_tables._pure.hit_path import Entry
+from concurrent_tables.cache.policy import POLICIES, make_policy
+from concurrent_tables.cache.policy.sketch import MOST, Sketch, spread
+from stress.bench.cache_traces import exact_lru_ratio, hit_ratio, read_trace, traces_folder
+
+HERE = traces_folder()
+traces = pytest.mark.skipif(
+    not (HERE / "gli.trace.gz").exists(),
+    reason=f"no traces in {HERE} (CT_CORPUS names the folder above)",
+)
+
+
+def entry(key: Any, weight: int = 1) -> Entry:
+    return Entry(key, None, 0, None, inf, inf, 0.0, inf, weight)
+
+
+def test_a_policy_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match=r"lru, tinylfu, not 'fifo'"):
+        make_policy("fifo", 10)
+
+
+def _churn(policy: Any, maxsize: int, seed: int, steps: int) -> list[Any]:
+    """Random operations; after each the books are right. The keys of the victims, in order."""
+    rng = Random(seed)
+    live: dict[int, Entry] = {}
+    victims = []
+    for _ in range(steps):
+        key = int(rng.paretovariate(0.8)) % 400
+        old = live.get(key)
+        action = rng.random()
+        if old is None or action < 0.1:
+            fresh = entry(key, rng.choice([0, 1, 1, 2, 5, maxsize + 1]))
+            policy.added(fresh) if old is None else policy.replaced(old, fresh)
+            live[key] = fresh
+            for victim in policy.victims():
+                assert live.pop(victim.key) is victim
+                assert victim.previous is None and victim.next is None
+                victims.append(victim.key)
+        elif action < 0.2:
+            policy.removed(live.pop(key))
+            assert old.previous is None and old.next is None
+        else:
+            policy.accessed([old, old])
+        assert policy.weight == sum(one.weight for one in live.values()) <= maxsize
+    return victims
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("maxsize", [0, 1, 7, 60])
+def test_weights_are_kept_under_the_bound(name: str, maxsize: int) -> None:
+    assert _churn(make_policy(name, maxsize, seed=1), maxsize, maxsize, 1500)
+
+
+def test_the_same_seed_has_the_same_victims() -> None:
+    one, other = (_churn(make_policy("tinylfu", 60, seed=5), 60, 3, 1500) for _ in range(2))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_clear_forgets_everything(name: str) -> None:
+    policy = make_policy(name, 3)
+    for key in range(3):
+        policy.added(entry(key))
+    policy.clear()
+    assert policy.weight == 0
+    policy.added(entry(9, 3))
+    assert policy.victims() == []
+
+
+def test_lru_is_exact() -> None:
+    rng = Random(1)
+    requests = [int(rng.paretovariate(0.7)) % 500 for _ in range(5000)]
+    policy, table, model = make_policy("lru", 50), {}, OrderedDict()
+    for key in requests:
+        if key in table:
+            policy.accessed([table[key]])
+            model.move_to_end(key)
+        else:
+            table[key] = entry(key)
+            policy.added(table[key])
+            model[key] = None
+        gone = [victim.key for victim in policy.victims()]
+        assert gone == [model.popitem(last=False)[0] for _ in gone]
+        for key in gone:
+            del table[key]
+        assert table.keys() == model.keys()
+
+
+def test_a_scan_does_not_wash_out_what_is_asked_for_often() -> None:
+    policy = make_policy("tinylfu", 100, seed=1)
+    table = {}
+
+    def ask(key: int) -> None:
+        if key in table:
+            policy.accessed([table[key]])
+            return
+        table[key] = entry(key)
+        policy.added(table[key])
+        for victim in policy.victims():
+            del table[victim.key]
+
+    for _ in range(10):
+        for key in range(80):
+            ask(key)
+    for key in range(1000, 6000):
+        ask(key)
+        if key % 4 == 0:
+            ask(key % 80)
+    assert sum(key in table for key in range(0, 80, 4)) >= 19
+
+
+def test_frequencies_are_never_too_low_and_end_at_15() -> None:
+    sketch = Sketch()
+    rng = Random(2)
+    asked: dict[int, int] = {}
+    for _ in range(6000):
+        key = int(rng.paretovariate(0.9)) % 3000
+        asked[key] = asked.get(key, 0) + 1
+        sketch.count(spread(key, 7))
+    assert all(sketch.frequency(spread(key, 7)) >= min(n, MOST) for key, n in asked.items())
+    exact = sum(sketch.frequency(spread(key, 7)) == min(n, MOST) for key, n in asked.items())
+    assert exact > 0.95 * len(asked)
+
+
+def test_a_sketch_that_grows_or_forgets_keeps_what_it_should() -> None:
+    sketch = Sketch()
+    hashes = [spread(key, 3) for key in range(300)]
+    for number, mixed in enumerate(hashes):
+        for _ in range(number % 16):
+            sketch.count(mixed)
+    before = [sketch.frequency(mixed) for mixed in hashes]
+    sketch.make_room(20_000)
+    assert [sketch.frequency(mixed) for mixed in hashes] == before
+    sketch.halve()
+    assert [sketch.frequency(mixed) for mixed in hashes] == [number // 2 for number in before]
+
+
+@traces
+@pytest.mark.parametrize(
+    ("trace", "requests", "maxsize", "percent"),
+    [("gli", 6015, 252, 14.0), ("loop", 15_000, 512, 43.0), ("corda", 15_000, 256, 30.0)],
+)
+def test_hit_ratio_on_a_trace(trace: str, requests: int, maxsize: int, percent: float) -> None:
+    asked = read_trace(trace)[:requests]
+    reached = hit_ratio(make_policy("tinylfu", maxsize, seed=1), asked, Entry)
+    assert reached >= percent
+    assert reached >= exact_lru_ratio(asked, maxsize) - 0.5
+
+
+@traces
+def test_lru_on_a_trace() -> None:
+    asked = read_trace("multi3")
+    assert hit_ratio(make_policy("lru", 600), asked, Entry) == exact_lru_ratio(asked, 600)
