@@ -23,7 +23,7 @@ def add_report_command(commands: Any) -> None:
         "report",
         help="show a report",
         epilog=EPILOG,
-        description="Show the JSON report of run, soak, check --json, replay or the serialised mode: as "
+        description="Show a JSON report of run, soak, check or the serialised mode: as "
         "text, with a lane for each thread, or as one HTML file that loads nothing.",
     )
     report.set_defaults(handler=_report)
@@ -62,11 +62,11 @@ def text_of(document: Document) -> Iterator[str]:
         yield f"  {target}: {sampling['samples']:,} samples; scenarios with faults: {faults or 'none'}"
         if promised:
             yield f"  {target}: judged by the profile {promised['name']!r} ({promised['source']})"
-    if document.command == "soak":
-        yield from (f"  {line}" for line in unmet_lines(document.raw))
     for finding in document.findings:
         yield ""
         yield from _finding(finding)
+    if document.command == "soak":
+        yield from unmet_lines(document.raw)
     yield ""
 
 

@@ -26,6 +26,7 @@ from . import environment
 from .isolation import run_isolated
 from .memory import Memory, children, end_children
 from .options import HarnessError, Options, UsageError
+from .repro.reproduce import reproduce
 from .sampling.evidence import Sampling
 from .sampling.report import workload_result
 from .sampling.supervisor import sample
@@ -43,6 +44,8 @@ _MINUTE = 60.0
 _WRITE_SECONDS = 10.0
 _TICK_SECONDS = 0.5
 _KEPT = 10  # violations of one workload
+_MOST_BROKEN = 5  # slices in a row in which the harness failed
+_MINIMISE_SECONDS = 10.0  # for the new findings of a slice
 # Environments of child processes, by turns; sampling has its own such turns.
 _SETTINGS: tuple[tuple[str, dict[str, str]], ...] = (
     ("", {}),
@@ -98,7 +101,7 @@ class Soak:
         self._begun = self._reported_at = time.monotonic()
         self._operations_then = 0
         self._now = ""
-        self._slices = 0
+        self._slices = self._broken = 0
         self._faults: dict[str, int] = {}
         self._told: set[int] = set()
         self._others = frozenset(children())  # children of this process that are not the soak's
@@ -112,11 +115,12 @@ class Soak:
         clock = threading.Thread(target=self._clock, args=(over,), daemon=True)
         clock.start()
         try:
-            while self._left() > 0.2:
+            while self._goes_on():
                 for each in self.targets:
-                    if self._left() > 0.2:
+                    if self._goes_on():
                         self._turn(each)
-            self.ended = "time over"
+            broken = self._broken >= _MOST_BROKEN
+            self.ended = "the harness failed" if broken else "time over"
         except KeyboardInterrupt:
             self.ended = "interrupted"
         finally:
@@ -126,6 +130,9 @@ class Soak:
                 end_children(self._others)
                 self._tell_new()
                 self.write()
+
+    def _goes_on(self) -> bool:
+        return self._left() > 0.2 and self._broken < _MOST_BROKEN
 
     def _left(self) -> float:
         return self._budget - (time.monotonic() - self._begun)
@@ -176,9 +183,12 @@ class Soak:
         each.memory.begin(debugging=bool(name))
         try:
             yield seed
+            self._broken = 0
         except HarnessError as error:
+            self._broken += 1
             self.errors.append(f"{self._now}: {error}")
-            self._say(f"ERROR of the harness in {self._now}: {str(error).splitlines()[-1:]}")
+            last = str(error).strip().rpartition("\n")[2]
+            self._say(f"ERROR of the harness in {self._now}: {last}")
         finally:
             each.memory.end()
             for key, value in before.items():
@@ -196,6 +206,11 @@ class Soak:
             into=each.sampling,
             sweep=_SWEEP,
         )
+        new = [finding for finding in each.sampling.findings if "token" not in finding]
+        if new:
+            profile = str(each.sampling.profile.get("name", ""))
+            most = max(0.0, min(_MINIMISE_SECONDS, self._left()))
+            reproduce(each.address, seed, new, most, profile=profile)
 
     def _work(self, each: SoakTarget, names: list[str], seed: int, seconds: float) -> None:
         options = Options(

@@ -38,7 +38,7 @@ def test_thread_safety_page_is_what_contracts_generate() -> None:
     assert THREAD_SAFETY.read_text(encoding="utf-8") == child.stdout
 
 
-COMMANDS = ("run", "bench", "check", "replay")
+COMMANDS = ("run", "soak", "bench", "check", "replay", "report", "list")
 
 
 @pytest.fixture(scope="session")
