@@ -58,13 +58,7 @@ def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[],
         flight_key, mine = _FlightKey(table, key), _Flight()
         flight = registry.setdefault(flight_key, mine)
         if flight is mine:
-            try:
-                return _run(table, key, factory)
-            finally:
-                try:
-                    registry.compare_and_delete(flight_key, mine)
-                finally:  # the `__eq__` of the key may fail; nobody must wait for ever
-                    mine.released.set()
+            return _land(registry, flight_key, mine, factory)
         # Void: its thread stayed behind in the parent of a fork. Released: it is not in the
         # registry any more, or could not be taken out.
         if flight.void or flight.released.is_set():
@@ -81,6 +75,19 @@ def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[],
             f"{name}: waiting for the factory of key {key!r} would deadlock, since its thread "
             "waits for something that this thread holds; break the cycle of factories",
         )
+
+
+def _land(registry: Any, at: _FlightKey, mine: _Flight, factory: Callable[[], Any]) -> Any:
+    """Run the factory and release who waits for it."""
+    # A function of its own, because it has to stay short: CPython's handlers note where they were
+    # with an int, which beyond 256 instructions needs memory, and while there is none try for ever.
+    try:
+        return _run(at.table, at.key, factory)
+    finally:
+        try:
+            registry.compare_and_delete(at, mine)
+        finally:  # the `__eq__` of the key may fail; nobody must wait for ever
+            mine.released.set()
 
 
 def _run(table: Any, key: Any, factory: Callable[[], Any]) -> Any:

@@ -75,7 +75,10 @@ class Walks:
         if not self.active:
             return False
         me = ForkMark().owner
-        return any(walk.owner == me and not walk.void for walk in self.active)
+        for walk in self.active:
+            if walk.owner == me and not walk.void:
+                return True
+        return False
 
     def begin(self) -> Walk:
         """Register a walk; its snapshot is taken afterwards."""
@@ -85,7 +88,8 @@ class Walks:
             for lost in self.active:
                 if lost.void:
                     walk.waiting += lost.waiting
-            self.active = (*(other for other in self.active if not other.void), walk)
+            # Not a generator: CPython 3.12 and 3.13 crash without the memory for its function.
+            self.active = (*[other for other in self.active if not other.void], walk)
         return walk
 
     def end(self, walk: Walk) -> None:

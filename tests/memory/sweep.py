@@ -24,9 +24,10 @@ except ImportError:  # an interpreter built without its own tests
 CAN_FAIL = hasattr(_testcapi, "set_nomemory")
 QUIET = 12  # so many n's in a row without an error: the operation has its memory
 LIMIT = 600  # no operation here makes so many allocations
-# How many allocations fail in a row, 0: all. CPython 3.11 gives up ("Cannot recover from
+# How many allocations fail in a row; not all, since an exception handler of CPython beyond the
+# 256th instruction tries until it has memory. CPython 3.11 gives up ("Cannot recover from
 # MemoryErrors while normalizing exceptions") when it cannot even make the traceback.
-LENGTHS = (1, 0) if sys.version_info >= (3, 12) else (1, 5)
+LENGTHS = (1, 100_000) if sys.version_info >= (3, 12) else (1, 5)
 OUT = "out of memory"
 
 Operation = Callable[[Any, "World"], Any]
@@ -95,6 +96,7 @@ class World:
         missing = self.ct.MISSING
         self.to_value: Callable[..., Any] = lambda *old: value
         self.to_missing: Callable[..., Any] = lambda *old: missing
+        self.to_none: Callable[..., Any] = lambda *old: None
 
     def contents(self) -> list[Any]:
         """What is in the table, comparable with that of another world."""
@@ -221,7 +223,7 @@ class Sweep:
         """One attempt with `length` allocations from n on failing; whether the operation said so."""
         world = self.make()
         version = getattr(world.table, "version", 0)
-        ended = _attempt(world, self.operation, n, n + length if length else 0)
+        ended = _attempt(world, self.operation, n, n + length)
         self.worlds.append(world)
         self.attempts.append(f"n={n} length={length} ({ended})")
         try:
