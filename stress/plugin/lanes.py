@@ -25,7 +25,7 @@ def lanes_of(history: History, verdict: Verdict) -> list[str]:
         blocked = verdict.blocked is not None and verdict.blocked.index == op.index
         call = f"{op.method}({', '.join(map(repr, op.args))}) -> {op.result!r}"
         mark = "   <-- cannot be placed" if blocked else ""
-        lines.append(f"thread {op.client}  {bar:{_WIDTH + 1}}  {call}{mark}")
+        lines.append(f"client {op.client}  {bar:{_WIDTH + 1}}  {call}{mark}")
     if len(operations) > _MOST:
         lines.append(f"... {len(operations) - _MOST} more")
     return lines

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from ..check.history import History
 from ..options import UsageError
 from ..repro.rates import Rate, clearly_below
 from ..targets import Kind, target_of
-from .crew import run_threads
+from .crew import NEVER, Meeting, run_threads
 from .lanes import lanes_of
 from .recording import Recorded, answered
 from .settings import Settings
@@ -141,22 +140,20 @@ class _Bench:
             rounds.append((Recorder(target, self.model.name), self._content(target)))
         recorded = [Recorded(recorder) for recorder, _ in rounds]
         width = len(programs[0])
-        gate = threading.Barrier(width)
+        meeting = Meeting(width)
         delays = Random(programs[0][0][0][1])
         pauses = [[range(delays.randrange(_MOST_TURNS)) for _ in programs] for _ in range(width)]
 
         def walk(thread: int) -> None:
+            mine, others = meeting.views(thread)
             try:
                 for number, program in enumerate(programs):
-                    gate.wait(60)
+                    meeting.wait(number + 1, mine, others)
                     for _ in pauses[thread][number]:
                         pass
                     self._lane(program[thread], recorded[number], thread)
-            except threading.BrokenBarrierError:
-                return  # another thread failed, and says why
-            except BaseException:
-                gate.abort()
-                raise
+            finally:
+                mine[0] = NEVER  # nobody waits for a thread that failed
 
         run_threads(walk, count=width)
         return self._judged([(one.history(), content) for one, content in rounds], programs)

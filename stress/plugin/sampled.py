@@ -33,7 +33,7 @@ def run_sampled(item: Any, settings: Settings) -> None:
 
 
 def _native(address: str, settings: Settings) -> None:
-    result = sample(address, settings.seed, settings.seconds, operations=settings.rounds)
+    result = sample(address, settings.seed, settings.seconds, operations=settings.rounds, enough=1)
     if not result.findings:
         if not result.totals["samples"]:
             pytest.fail(

@@ -36,7 +36,14 @@ pytestmark = [
         reason="pip and setuptools >= 77 are not installed (extra: test)",
     ),
 ]
-SOURCES = ("concurrent_tables", "stress", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (
+    "concurrent_tables",
+    "stress",
+    "pytest_concurrent_tables.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
 
 
@@ -114,7 +121,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     assert expected <= names
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"concurrent_tables"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "concurrent_tables",
+        "pytest_concurrent_tables.py",
+    }
     assert not [name for name in names if name.endswith((".c", ".h", ".so", ".pyc"))]
 
 

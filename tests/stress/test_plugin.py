@@ -28,7 +28,7 @@ class Locked(dict):
 class Torn(Locked):
     def setdefault(self, key, value=None):
         if key not in self:
-            time.sleep(0)
+            time.sleep(0.0002)
             self[key] = value
             return value
         return self[key]
@@ -52,7 +52,7 @@ class LockedBag:
 class LosingBag(LockedBag):
     def add(self, item):
         changed = self._data | {item}
-        time.sleep(0)
+        time.sleep(0.00005)
         self._data = changed
 """
 
@@ -86,8 +86,8 @@ def test_a_body_that_threads_run_is_judged_by_a_model(run: Any) -> None:
     result = run(BODY.format(cls="Torn"), "--ct-seed=5")
     result.assert_outcomes(failed=1)
     text = result.stdout.str()
-    assert "Torn: no order of the operations explains what 2 threads saw" in text
-    assert re.search(r"thread \d  +\|-*\|.*setdefault\('k', \d\) -> \d", text)
+    assert re.search(r"Torn: no order of the operations explains what [23] threads saw", text)
+    assert re.search(r"client \d  +\|-*\|.*setdefault\('k', \d\) -> \d", text)
     assert "cannot be placed" in text and "--ct-seed=5" in text
     assert re.search(r"reproduced [1-9]\d* of \d+ rounds", text)
 
@@ -121,7 +121,7 @@ class TestTorn:
 
 
 SAMPLED = """
-@concurrent({cls}, seconds={seconds}, minimise=2)
+@concurrent({cls}, seconds={seconds}, minimise=1.5)
 def test_it():
     pass
 """
