@@ -75,10 +75,7 @@ class Walks:
         if not self.active:
             return False
         me = ForkMark().owner
-        for walk in self.active:
-            if walk.owner == me and not walk.void:
-                return True
-        return False
+        return me in [walk.owner for walk in self.active if not walk.void]
 
     def begin(self) -> Walk:
         """Register a walk; its snapshot is taken afterwards."""
