@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -184,10 +185,11 @@ class Soak:
         try:
             yield seed
             self._broken = 0
-        except HarnessError as error:
+        except Exception as error:  # whatever breaks, the other slices go on
             self._broken += 1
-            self.errors.append(f"{self._now}: {error}")
-            last = str(error).strip().rpartition("\n")[2]
+            known = isinstance(error, HarnessError | UsageError)
+            self.errors.append(f"{self._now}: {error if known else traceback.format_exc()}")
+            last = str(error).strip().rpartition("\n")[2] or type(error).__name__
             self._say(f"ERROR of the harness in {self._now}: {last}")
         finally:
             each.memory.end()

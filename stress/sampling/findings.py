@@ -43,6 +43,7 @@ class Finding:
         if scenario is not None and self.timeline is None:
             texts = [[call.text for call in calls] for calls in scenario.threads]
             self.timeline = history_of_calls(texts)
+            self._mark_error(self.timeline)
         return {
             "kind": self.kind,
             "message": self.message,
@@ -57,3 +58,10 @@ class Finding:
             "evidence": self.evidence,
             "timeline": self.timeline,
         }
+
+    def _mark_error(self, timeline: dict[str, Any]) -> None:
+        """The call that raised what it may not is the one that cannot be explained."""
+        thread, index, raised = self.evidence.get("raised", (None, None, None))
+        for row in timeline["operations"]:
+            if row["thread"] == thread and row["invoke"] == 2 * index:
+                row.update(result=raised, mark="illegal")

@@ -95,7 +95,8 @@ class Judge:
                         continue
                     if error.name not in expected:
                         message = f"{call.text} raised {error.name}: {error.text}"
-                        self._found("error", message, len(raised))
+                        finding = self._found("error", message, len(raised))
+                        finding.evidence["raised"] = [thread, index, repr(error)]
                         return
 
     def _exact(

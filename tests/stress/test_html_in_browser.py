@@ -37,8 +37,9 @@ def opened(browser: Browser, page: Path) -> None:
     assert browser.run("return window.hacked") is None
 
 
-def panel(browser: Browser) -> str:
-    return str(browser.run("return document.querySelector('.timeline .panel').textContent"))
+def panel(browser: Browser, figure: str = ".timeline") -> str:
+    script = "return document.querySelector(arguments[0] + ' .panel').textContent"
+    return str(browser.run(script, figure))
 
 
 def checked(history: History, name: str = "history.json") -> dict[str, Any]:
@@ -64,25 +65,28 @@ def test_a_failing_run_shows_lanes_the_illegal_operation_and_states(
 ) -> None:
     report, page = tmp_path / "run.json", tmp_path / "run.html"
     arguments = ["--target", "tests.stress.fragile:HomelySet", "--only", "*/scenarios"]
-    arguments += ["--ops", "12000", "--seed", "1", "--json", str(report)]
+    arguments += ["--ops", "4000", "--seed", "1", "--minimise", "0", "--json", str(report)]
     assert cli.main(["run", *arguments]) == 1
     assert cli.main(["report", str(report), "--html", str(page)]) == 0
     opened(browser, page)
+    violations = json.loads(report.read_text())["workloads"][0]["violations"]
+    number = [violation["check"] for violation in violations].index("outcome")
+    timeline, figure = violations[number]["timeline"], f"#d0-f{number}"
     names = browser.run(
-        "return [...document.querySelector('.timeline').querySelectorAll('.names span')]"
-        ".map(each => each.textContent)"
+        "return [...document.querySelectorAll(arguments[0] + ' .names span')]"
+        ".map(each => each.textContent)",
+        figure,
     )
     assert names[0] == "thread 0" and names[-1] == "at rest" and len(names) >= 3
-    timeline = json.loads(report.read_text())["workloads"][0]["violations"][0]["timeline"]
-    count = "return document.querySelector('.timeline').querySelectorAll(arguments[0]).length"
-    assert browser.run(count, ".op") == len(timeline["operations"])
-    assert browser.run(count, ".op.illegal") == 1
-    browser.point_at(browser.find(".timeline .op.illegal"))
-    assert "cannot be placed; state before it: frozenset(" in panel(browser)
+    count = "return document.querySelectorAll(arguments[0]).length"
+    assert browser.run(count, f"{figure} .op") == len(timeline["operations"])
+    assert browser.run(count, f"{figure} .op.illegal") == 1
+    browser.point_at(browser.find(f"{figure} .op.illegal"))
+    assert "cannot be placed; state before it: frozenset(" in panel(browser, figure)
     placed = [op for op in timeline["operations"] if op["place"] is not None]
     if placed:
-        browser.point_at(browser.find(".timeline .op.placed"))
-        assert "state after it: frozenset(" in panel(browser)
+        browser.point_at(browser.find(f"{figure} .op.placed"))
+        assert "state after it: frozenset(" in panel(browser, figure)
     rows = browser.run(
         "return [...document.querySelector('.outcomes').rows].map(row => row.textContent)"
     )

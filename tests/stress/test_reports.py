@@ -158,7 +158,7 @@ def test_a_run_is_shown_with_lanes_and_its_command(
     assert "VIOLATION: iteration in StrangerSet/ycsb-e" in text and "a stranger" in text
     assert "again: ct-stress run --target tests.stress.containers:StrangerSet" in text
     assert re.search(r"^    thread \d", text, re.MULTILINE)
-    assert Tags(out.read_text()).counts["figure"] >= 2  # lanes and throughput
+    assert Tags(out.read_text()).counts["figure"] >= 1  # the lanes
 
 
 def test_the_serialised_mode_is_shown_step_by_step(
