@@ -227,7 +227,7 @@ def test_tags(cache_type: Any) -> None:
 
 def test_tags_leave_no_cells(cache_type: Any) -> None:
     cache = cache_type(10)
-    for number in range(2500):
+    for number in range(1500):
         cache.set(number, number, tags=[("tag", number)])
         cache.invalidate_tag(("tag", number))
     assert len(cache) <= 10
