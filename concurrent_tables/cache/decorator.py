@@ -59,8 +59,11 @@ def cached(
             return type(function)(decorate(function.__func__))
         if not callable(function):
             raise TypeError(f"cached() decorates a callable, not {function!r}")
-        is_async = inspect.iscoroutinefunction(function)
-        kind = CachedCoroutineFunction if is_async else CachedFunction
+        kind = CachedFunction
+        if inspect.iscoroutinefunction(function):
+            kind = CachedCoroutineFunction
+        elif key is None and not typed and cache._parts.CachedCall is not None:
+            kind = _with_fast_call(cache._parts.CachedCall)
         return kind(cache, function, key, ttl, given_tags, typed)
 
     return decorate
@@ -91,6 +94,14 @@ class CachedFunction:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._result(self.cache_key(*args, **kwargs), args, kwargs)
+
+    _called = __call__  # for the class of C, which calls it where it cannot do it by itself
+
+    def _missed(self, key: Any, entry: Any, args: tuple[Any, ...]) -> Any:
+        """The result of a call that has found no entry, or one that may have to be refreshed."""
+        if entry is not None and entry.refresh_at == inf:
+            return entry.value
+        return self.cache._found_or_load(key, entry, self._call(key, args, {}))
 
     def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
         """The key under which the result of this call is kept."""
@@ -154,6 +165,27 @@ class CachedFunction:
         if self._instances.compare_and_set(number, known, reference):
             return reference
         return self._stand_in(instance)
+
+
+@functools.cache
+def _with_fast_call(call: Any) -> type[CachedFunction]:
+    """CachedFunction with the calls of the C core: a hit is served without running Python."""
+
+    def __init__(self: Any, cache: Any, *arguments: Any) -> None:
+        CachedFunction.__init__(self, cache, *arguments)
+        self._arm(cache, self._token)
+
+    def __set_name__(self: Any, owner: type, name: str) -> None:
+        CachedFunction.__set_name__(self, owner, name)
+        self._disarm()  # called on the class, its first argument is an object: see _stand_in
+
+    methods = {
+        "__init__": __init__,
+        "__set_name__": __set_name__,
+        "__module__": __name__,
+        "__doc__": CachedFunction.__doc__,
+    }
+    return type("CachedFunction", (call, CachedFunction), methods)
 
 
 class CachedCoroutineFunction(CachedFunction):

@@ -18,6 +18,7 @@ class Parts(NamedTuple):
     HitPath: Any
     Entry: Any
     Cell: Any
+    CachedCall: Any  # None: calls of cached functions run in Python
 
 
 @cache
@@ -28,4 +29,5 @@ def parts(implementation: str) -> Parts:
     )
     native = all(hasattr(module, name) for name in ("HitPath", "Entry", "Cell"))
     source: Any = module if native else _twin
-    return Parts(module.ConcurrentDict, source.HitPath, source.Entry, source.Cell)
+    call = getattr(module, "CachedCall", None) if native else None
+    return Parts(module.ConcurrentDict, source.HitPath, source.Entry, source.Cell, call)

@@ -51,7 +51,7 @@ typedef struct {
     _Atomic(uint8_t) noted;        /* it is in somebody's access records */
 } ct_entry;
 
-enum { CT_CACHE_RECORDS = 64 };
+enum { CT_CACHE_RECORDS = 64, CT_SCRATCH_KEYS = 3 };
 
 /* What one thread counts and records: a ring with one writer, the thread, and one reader, the holder of the
  * maintenance lock.  Lines of its own, so that hits of different threads do not meet. */
@@ -61,7 +61,8 @@ typedef struct {
     ct_word tail;
     unsigned int skip;    /* so many hits more go unrecorded */
     unsigned int refused; /* records dropped since the ring was full */
-    char pad[128 - 40];
+    PyObject *scratch[CT_SCRATCH_KEYS]; /* keys of cached calls (cache_call.c) */
+    char pad[128 - 64];
     ct_word head;
     PyObject *records[CT_CACHE_RECORDS];
 } ct_cache_stripe;
@@ -89,6 +90,13 @@ typedef struct {
 
 int ct_cache_types_init(PyObject *module, ct_state *st);
 int ct_hit_path_type_init(PyObject *module, ct_state *st);
+int ct_cached_call_type_init(PyObject *module, ct_state *st);
+
+enum { CT_FOUND_VALUE, CT_FOUND_ENTRY, CT_FOUND_NOTHING, CT_FOUND_UNSURE, CT_FOUND_ERROR };
+
+/* As HitPath._find, but the value where that is all that a caller needs.  With a `borrowed` key no user code
+ * sees it: the answer may be CT_FOUND_UNSURE, when nothing was counted; ask with a key of your own. */
+int ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject **found);
 
 /* -- records (cache_records.c) -------------------------------------------------------------------- */
 
@@ -108,6 +116,14 @@ ct_stripe_find(ct_hit_path *path, unsigned int number)
         chunk = ct_load_acquire(&chunk->next);
     }
     return CT_UNLIKELY(chunk == NULL) ? NULL : ct_load_acquire(&chunk->at[number]);
+}
+
+/* The calling thread's, made if need be; NULL with MemoryError. */
+CT_INLINE ct_cache_stripe *
+ct_stripe_of(ct_hit_path *path, ct_record *self)
+{
+    ct_cache_stripe *stripe = ct_stripe_find(path, self->number);
+    return CT_LIKELY(stripe != NULL) ? stripe : ct_stripe_make(path, self->number);
 }
 
 /* Record a hit; the entry is kept alive by a pin or a reference.  1 when the ring is full: drain it.

@@ -16,6 +16,7 @@
 #define PATH(o) ((ct_hit_path *)(o))
 
 enum { VALID, STALE, ASK /* the timer, then judge again */ };
+enum { WANT_VALUE, WANT_ENTRY, WANT_FRESH /* the value, or the entry if it may have to be refreshed */ };
 
 /* -- time --------------------------------------------------------------------------------------- */
 
@@ -143,8 +144,11 @@ judge_owned(ct_hit_path *path, ct_entry *entry, int touch)
 typedef struct {
     PyObject *found; /* the value, or the entry; NULL: miss, stale or error */
     ct_entry *stale; /* a reference to an entry that fell */
+    int is_entry;    /* `found` is the entry */
     int full;        /* the thread's records are */
     int failed;
+    int borrowed;    /* in: no user code may see the key */
+    int unsure;      /* user code would have to compare it: nothing was done */
 } ct_outcome;
 
 static int
@@ -161,6 +165,17 @@ ready_table(ct_hit_path *path)
         return NULL;
     }
     return CT_TABLE(path->table);
+}
+
+/* Give out a valid entry, or its value; pinned or with a reference. */
+CT_INLINE void
+give(ct_entry *entry, int want, ct_outcome *out)
+{
+    out->is_entry =
+        want == WANT_ENTRY
+        || (want == WANT_FRESH && entry->more != NULL
+            && ct_load_relaxed(&entry->more->refresh_at) != (double)INFINITY);
+    out->found = Py_NewRef(out->is_entry ? (PyObject *)entry : entry->value);
 }
 
 /* Count a hit and record it; pinned or with a reference. */
@@ -180,7 +195,7 @@ note_miss(ct_cache_stripe *stripe)
 
 /* What user code may have to decide; `entry` is NULL or a reference that this takes over. */
 CT_NOINLINE static void
-find_slowly(ct_hit_path *path, ct_cache_stripe *stripe, ct_entry *entry, int want_entry,
+find_slowly(ct_hit_path *path, ct_cache_stripe *stripe, ct_entry *entry, int want,
             ct_outcome *out)
 {
     int verdict = entry == NULL ? STALE : judge_owned(path, entry, stripe != NULL);
@@ -193,10 +208,8 @@ find_slowly(ct_hit_path *path, ct_cache_stripe *stripe, ct_entry *entry, int wan
         if (stripe != NULL) {
             out->full = note_hit(path, stripe, ct_self(), entry);
         }
-        out->found = want_entry ? (PyObject *)entry : Py_NewRef(entry->value);
-        if (!want_entry) {
-            Py_DECREF(entry);
-        }
+        give(entry, want, out);
+        Py_DECREF(entry);
         return;
     }
     if (stripe != NULL) {
@@ -210,7 +223,7 @@ find_slowly(ct_hit_path *path, ct_cache_stripe *stripe, ct_entry *entry, int wan
 /* A key whose comparison runs user code. */
 CT_NOINLINE static void
 look_up_slowly(ct_hit_path *path, ct_cache_stripe *stripe, PyObject *key, Py_hash_t hash,
-               int want_entry, ct_outcome *out)
+               int want, ct_outcome *out)
 {
     PyObject *entry;
     if (ct_get_slow(CT_TABLE(path->table), key, hash, &entry) < 0) {
@@ -220,13 +233,13 @@ look_up_slowly(ct_hit_path *path, ct_cache_stripe *stripe, PyObject *key, Py_has
     if (entry != NULL && !is_entry(path, entry)) {
         Py_CLEAR(entry);
     }
-    find_slowly(path, stripe, (ct_entry *)entry, want_entry, out);
+    find_slowly(path, stripe, (ct_entry *)entry, want, out);
 }
 
 /* `stripe` is NULL for a look that leaves no trace. */
 CT_INLINE void
 look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *key, Py_hash_t hash,
-        int want_entry, ct_outcome *out)
+        int want, ct_outcome *out)
 {
     ct_table *t = CT_TABLE(path->table);
     if (CT_UNLIKELY(ct_enter(t) == NULL)) {
@@ -239,7 +252,7 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
     if (CT_LIKELY(entry != NULL && is_entry(path, (PyObject *)entry))) {
         if (CT_LIKELY(judge(path, entry, (double)NAN, stripe != NULL) == VALID)) {
             CT_POINT(value_keep);
-            out->found = Py_NewRef(want_entry ? (PyObject *)entry : entry->value);
+            give(entry, want, out);
             if (stripe != NULL) {
                 out->full = note_hit(path, stripe, self, entry);
             }
@@ -248,12 +261,15 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
         }
         Py_INCREF(entry); /* pinned: the table's reference lives on */
         ct_unpin(self);
-        find_slowly(path, stripe, entry, want_entry, out);
+        find_slowly(path, stripe, entry, want, out);
         return;
     }
     ct_unpin(self);
-    if (ix == CT_COMPARE) {
-        look_up_slowly(path, stripe, key, hash, want_entry, out);
+    if (ix == CT_COMPARE && out->borrowed) {
+        out->unsure = 1;
+    }
+    else if (ix == CT_COMPARE) {
+        look_up_slowly(path, stripe, key, hash, want, out);
     }
     else if (stripe != NULL) {
         note_miss(stripe);
@@ -284,34 +300,55 @@ settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
     return 0;
 }
 
-/* A new reference to the value (or entry), NULL without an error when there is none, or with one. */
-CT_INLINE PyObject *
-find(ct_hit_path *path, PyObject *key, int want_entry, int trace)
+/* Fills in `out`; -1 with an error. */
+CT_INLINE int
+find_into(ct_hit_path *path, PyObject *key, int want, int trace, ct_outcome *out)
 {
-    ct_outcome out = {NULL, NULL, 0, 0};
     ct_cache_stripe *stripe = NULL;
     if (CT_UNLIKELY(ready_table(path) == NULL)) {
-        return NULL;
+        return -1;
     }
     Py_hash_t hash = ct_hash(key);
     ct_record *self = hash == -1 ? NULL : ct_self();
     if (CT_UNLIKELY(self == NULL)) {
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+        if (!PyErr_Occurred()) {
+            PyErr_NoMemory();
+        }
+        return -1;
     }
     if (trace) {
-        stripe = ct_stripe_find(path, self->number);
+        stripe = ct_stripe_of(path, self);
         if (CT_UNLIKELY(stripe == NULL)) {
-            stripe = ct_stripe_make(path, self->number);
-            if (stripe == NULL) {
-                return NULL;
-            }
+            return -1;
         }
     }
-    look_up(path, stripe, self, key, hash, want_entry, &out);
-    if (CT_UNLIKELY(out.failed || out.full || out.stale != NULL) && settle(path, stripe, &out) < 0) {
-        return NULL;
+    look_up(path, stripe, self, key, hash, want, out);
+    if (CT_UNLIKELY(out->failed || out->full || out->stale != NULL)) {
+        return settle(path, stripe, out);
     }
-    return out.found;
+    return 0;
+}
+
+/* A new reference to the value (or entry), NULL without an error when there is none, or with one. */
+CT_INLINE PyObject *
+find(ct_hit_path *path, PyObject *key, int want, int trace)
+{
+    ct_outcome out = {0};
+    return CT_UNLIKELY(find_into(path, key, want, trace, &out) < 0) ? NULL : out.found;
+}
+
+int
+ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject **found)
+{
+    ct_outcome out = {.borrowed = borrowed};
+    if (CT_UNLIKELY(find_into(path, key, WANT_FRESH, 1, &out) < 0)) {
+        return CT_FOUND_ERROR;
+    }
+    *found = out.found;
+    if (CT_LIKELY(out.found != NULL)) {
+        return out.is_entry ? CT_FOUND_ENTRY : CT_FOUND_VALUE;
+    }
+    return out.unsure ? CT_FOUND_UNSURE : CT_FOUND_NOTHING;
 }
 
 /* -- methods ------------------------------------------------------------------------------------ */
@@ -341,7 +378,7 @@ path_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     if (CT_UNLIKELY(parse_get("get", args, nargs, kwnames, &fallback) < 0)) {
         return NULL;
     }
-    PyObject *value = find(PATH(self), args[0], 0, 1);
+    PyObject *value = find(PATH(self), args[0], WANT_VALUE, 1);
     return CT_LIKELY(value != NULL) ? value : PyErr_Occurred() ? NULL : Py_NewRef(fallback);
 }
 
@@ -352,28 +389,28 @@ path_peek(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
     if (CT_UNLIKELY(parse_get("peek", args, nargs, kwnames, &fallback) < 0)) {
         return NULL;
     }
-    PyObject *value = find(PATH(self), args[0], 0, 0);
+    PyObject *value = find(PATH(self), args[0], WANT_VALUE, 0);
     return value != NULL ? value : PyErr_Occurred() ? NULL : Py_NewRef(fallback);
 }
 
 static PyObject *
 path_find(PyObject *self, PyObject *key)
 {
-    PyObject *entry = find(PATH(self), key, 1, 1);
+    PyObject *entry = find(PATH(self), key, WANT_ENTRY, 1);
     return entry != NULL ? entry : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
 path_peek_entry(PyObject *self, PyObject *key)
 {
-    PyObject *entry = find(PATH(self), key, 1, 0);
+    PyObject *entry = find(PATH(self), key, WANT_ENTRY, 0);
     return entry != NULL ? entry : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 static int
 path_contains(PyObject *self, PyObject *key)
 {
-    PyObject *entry = find(PATH(self), key, 1, 0);
+    PyObject *entry = find(PATH(self), key, WANT_ENTRY, 0);
     int there = entry != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
     Py_XDECREF(entry);
     return there;

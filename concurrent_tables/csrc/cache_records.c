@@ -188,6 +188,9 @@ free_stripe(ct_cache_stripe *stripe, void *Py_UNUSED(arg))
     while ((entry = take(stripe)) != NULL) {
         Py_DECREF(entry);
     }
+    for (int i = 0; i < CT_SCRATCH_KEYS; i++) {
+        Py_XDECREF(stripe->scratch[i]);
+    }
     PyMem_RawFree(stripe->memory);
     return 0;
 }

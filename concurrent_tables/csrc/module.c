@@ -8,7 +8,7 @@ static const ct_type_init type_inits[] = {
     ct_reclaim_module_init, ct_event_log_type_init, ct_views_type_init, ct_iter_type_init,
     ct_frozen_type_init,    ct_dict_type_init,      ct_guard_type_init, ct_exclusive_type_init,
     ct_hashtable_type_init,
-    ct_cache_types_init,    ct_hit_path_type_init,
+    ct_cache_types_init,    ct_hit_path_type_init,  ct_cached_call_type_init,
     ct_sharded_type_init,
     ct_split_type_init,
     ct_set_type_init,

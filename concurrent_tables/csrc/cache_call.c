@@ -1,0 +1,263 @@
+/* `CachedCall`: the call of a cached function, as long as its result is there.
+ *
+ * A base of the class in cache/decorator.py, before its Python base, which does everything else. The key
+ * of a call is (token, *args), as cache/keys.py makes it.  Calls with keywords, and of functions whose
+ * keys are made otherwise, go to the Python base at once. */
+#include "cache.h"
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    ct_hit_path *path; /* NULL: every call goes to the Python base */
+    PyObject *token;
+    ct_int armed;
+} ct_cached_call;
+
+#define CALL(o) ((ct_cached_call *)(o))
+
+static PyObject *
+key_of(PyObject *token, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *key = PyTuple_New(nargs + 1);
+    if (key != NULL) {
+        PyTuple_SET_ITEM(key, 0, Py_NewRef(token));
+        for (Py_ssize_t i = 0; i < nargs; i++) {
+            PyTuple_SET_ITEM(key, i + 1, Py_NewRef(args[i]));
+        }
+    }
+    return key;
+}
+
+/* Hashing and comparing it runs no user code. */
+CT_INLINE int
+is_plain(PyObject *o)
+{
+    return PyUnicode_CheckExact(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o)
+           || PyBytes_CheckExact(o);
+}
+
+/* A key in the thread's own scratch tuple, which borrows what it holds: counting the references of the
+ * token and of the arguments would let threads that call the same function meet.  The tuple is not
+ * tracked, so nobody sees it.  NULL where it does not apply, without an error. */
+static PyObject *
+scratch_key(ct_cached_call *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    ct_record *record = ct_self();
+    if (nargs < 1 || nargs > CT_SCRATCH_KEYS || record == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        if (!is_plain(args[i])) {
+            return NULL;
+        }
+    }
+    ct_cache_stripe *stripe = ct_stripe_of(self->path, record);
+    if (CT_UNLIKELY(stripe != NULL && stripe->scratch[nargs - 1] == NULL)) {
+        PyObject *fresh = PyTuple_New(nargs + 1);
+        if (fresh != NULL) {
+            PyObject_GC_UnTrack(fresh);
+        }
+        stripe->scratch[nargs - 1] = fresh;
+    }
+    if (CT_UNLIKELY(stripe == NULL || stripe->scratch[nargs - 1] == NULL)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    PyObject *key = stripe->scratch[nargs - 1];
+#if PY_VERSION_HEX >= 0x030E0000
+    ((PyTupleObject *)key)->ob_hash = -1; /* tuples remember their hash */
+#endif
+    PyTuple_SET_ITEM(key, 0, self->token);
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        PyTuple_SET_ITEM(key, i + 1, args[i]);
+    }
+    return key;
+}
+
+static void
+empty_scratch(PyObject *key)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+        PyTuple_SET_ITEM(key, i, NULL);
+    }
+}
+
+/* The result of a call whose result is not there, or may have to be refreshed. */
+static PyObject *
+load(PyObject *self, PyObject *key, PyObject *entry, Py_ssize_t nargs)
+{
+    PyObject *args = PyTuple_GetSlice(key, 1, nargs + 1);
+    PyObject *result = NULL;
+    if (args != NULL) {
+        result = PyObject_CallMethod(self, "_missed", "OOO", key, entry, args);
+        Py_DECREF(args);
+    }
+    return result;
+}
+
+/* `status` is how a look-up with a borrowed key ended, `found` the entry if it found one. */
+CT_NOINLINE static PyObject *
+call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs, int status, PyObject *found)
+{
+    PyObject *key = key_of(CALL(self)->token, args, nargs);
+    PyObject *result = NULL;
+    if (key != NULL && status == CT_FOUND_UNSURE) {
+        status = ct_cache_find_fresh(CALL(self)->path, key, 0, &found);
+    }
+    if (key != NULL && status == CT_FOUND_VALUE) {
+        result = Py_NewRef(found);
+    }
+    else if (key != NULL && status != CT_FOUND_ERROR) {
+        result = load(self, key, status == CT_FOUND_ENTRY ? found : Py_None, nargs);
+    }
+    if (status == CT_FOUND_VALUE || status == CT_FOUND_ENTRY) {
+        Py_DECREF(found);
+    }
+    Py_XDECREF(key);
+    return result;
+}
+
+CT_NOINLINE static PyObject *
+call_base(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *method = PyObject_GetAttrString(self, "_called");
+    if (method == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
+    Py_DECREF(method);
+    return result;
+}
+
+static PyObject *
+call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    int has_keywords = kwnames != NULL && PyTuple_GET_SIZE(kwnames) != 0;
+    if (CT_UNLIKELY(has_keywords || !ct_load_acquire(&CALL(self)->armed))) {
+        return call_base(self, args, nargs, kwnames);
+    }
+    PyObject *found = NULL, *key = scratch_key(CALL(self), args, nargs);
+    int status = CT_FOUND_UNSURE;
+    if (CT_LIKELY(key != NULL)) {
+        status = ct_cache_find_fresh(CALL(self)->path, key, 1, &found);
+        empty_scratch(key);
+        if (CT_LIKELY(status == CT_FOUND_VALUE)) {
+            return found;
+        }
+        if (status == CT_FOUND_ERROR) {
+            return NULL;
+        }
+    }
+    return call_slowly(self, args, nargs, status, found);
+}
+
+static PyObject *
+call_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL) {
+        CALL(self)->call = call;
+    }
+    return self;
+}
+
+PyDoc_STRVAR(arm_doc, "_arm($self, path, token, /)\n--\n\n"
+                      "From now on look results up in `path` under (token, *args).");
+
+static PyObject *
+call_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    if (st == NULL || !ct_check_args("_arm", nargs, 2, 2)) {
+        return NULL;
+    }
+    if (!PyObject_TypeCheck(args[0], st->extra_types[CT_X_HIT_PATH])) {
+        PyErr_Format(PyExc_TypeError, "_arm() takes a HitPath, not %s", ct_type_name(args[0]));
+        return NULL;
+    }
+    if (CALL(self)->path != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "this function was armed before");
+        return NULL;
+    }
+    CALL(self)->path = (ct_hit_path *)Py_NewRef(args[0]);
+    CALL(self)->token = Py_NewRef(args[1]);
+    ct_store_release(&CALL(self)->armed, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+call_disarm(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    ct_store_release(&CALL(self)->armed, 0);
+    Py_RETURN_NONE;
+}
+
+static int
+call_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(CALL(self)->path);
+    Py_VISIT(CALL(self)->token);
+    return 0;
+}
+
+static int
+call_clear(PyObject *self)
+{
+    ct_store_release(&CALL(self)->armed, 0);
+    Py_CLEAR(CALL(self)->path);
+    Py_CLEAR(CALL(self)->token);
+    return 0;
+}
+
+static void
+call_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    call_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef call_methods[] = {
+    {"_arm", (PyCFunction)(void (*)(void))call_arm, METH_FASTCALL, arm_doc},
+    {"_disarm", call_disarm, METH_NOARGS, "_disarm($self, /)\n--\n\nLeave every call to Python."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef call_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(ct_cached_call, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot call_slots[] = {
+    {Py_tp_doc, (void *)"The call of a cached function, as long as its result is there."},
+    {Py_tp_new, call_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_methods, call_methods},
+    {Py_tp_members, call_members},
+    {Py_tp_traverse, call_traverse},
+    {Py_tp_clear, call_clear},
+    {Py_tp_dealloc, call_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec call_spec = {
+    .name = "concurrent_tables._core.CachedCall",
+    .basicsize = sizeof(ct_cached_call),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = call_slots,
+};
+
+int
+ct_cached_call_type_init(PyObject *module, ct_state *st)
+{
+    (void)st;
+    PyObject *type = PyType_FromModuleAndSpec(module, &call_spec, NULL);
+    int status = type == NULL ? -1 : PyModule_AddObjectRef(module, "CachedCall", type);
+    Py_XDECREF(type);
+    return status;
+}
