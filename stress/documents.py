@@ -131,10 +131,16 @@ def _campaign(value: dict[str, Any]) -> Document:
     if "ended" in value:
         facts.append(("ended", str(value["ended"])))
     findings = list(_violations(value))
-    verdict = f"{len(findings)} violations" if findings else "no violation seen"
+    verdict = _verdict(findings)
     if not operations and not findings:
         verdict = "nothing was exercised"
     return Document(value.get("command", "run"), verdict, facts, findings, value)
+
+
+def _verdict(findings: list[Finding]) -> str:
+    if not findings:
+        return "no violation seen"
+    return f"{len(findings)} violation{'s' * (len(findings) > 1)}"
 
 
 def _where(environment: dict[str, Any]) -> list[tuple[str, str]]:
@@ -268,5 +274,5 @@ def _serial(value: dict[str, Any]) -> Document:
                 [("Step by step", str(found["text"]).splitlines())] if found.get("text") else [],
             )
         )
-    verdict = f"{len(findings)} violations" if findings else "no violation seen"
+    verdict = _verdict(findings)
     return Document(value.get("command", "run --serial"), verdict, facts, findings, value)

@@ -64,15 +64,16 @@ def lanes_of_history(history: dict[str, Any], most: int = _MOST_LINES) -> list[s
     illegal = next((op for op in history["operations"] if op["mark"] == "illegal"), None)
     if illegal is not None:
         lines.append(f"!! cannot be placed: {illegal['text']} -> {illegal['result']}")
-        lines.append(f"   state before it: {last_state(history)}")
+        if (state := last_state(history)) is not None:
+            lines.append(f"   state before it: {state}")
     return lines
 
 
-def last_state(history: dict[str, Any]) -> str:
-    """The state after the longest order, or the first one."""
+def last_state(history: dict[str, Any]) -> str | None:
+    """The state after the longest order, or the first one; None when it is not known."""
     placed = [op for op in history["operations"] if op["place"] is not None]
     state = max(placed, key=lambda op: int(op["place"]))["state"] if placed else history["initial"]
-    return "not known" if state is None else str(state)
+    return None if state is None else str(state)
 
 
 def _lines(

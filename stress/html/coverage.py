@@ -69,7 +69,7 @@ def _missing(missing: list[tuple[str, str]]) -> str:
     for first in sorted({x for x, _ in missing}):
         others = ", ".join(y for x, y in missing if x == first)
         items.append(f"<li><b>{escape(first)}</b> with {escape(others)}</li>")
-    return f"<details><summary>{len(missing):,} pairs never met</summary><ul>{''.join(items)}</ul></details>"
+    return f"<details><summary>never met: {len(missing):,}</summary><ul>{''.join(items)}</ul></details>"
 
 
 def type_matrix(target: str, coverage: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from ..options import UsageError
-from ..serial.command import replay_serial
+from ..serial.command import replay_serial, write_replay
 from ..serial.token import PREFIX as SERIAL_PREFIX
 from ..verdicts import ExitStatus
 from .rates import Rate
@@ -64,6 +64,9 @@ def add_replay_command(commands: Any) -> None:
         metavar="DIR",
         help="native tokens: write a standalone test there",
     )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write what was seen, for `ct-stress report FILE`"
+    )
     parser.set_defaults(handler=_replay)
 
 
@@ -95,9 +98,23 @@ def _replay(parsed: argparse.Namespace) -> int:
             for line in _evidence(trial.finding):
                 print(line)
         print(_conclusion(trial.rate, trial.seconds))
+        if parsed.json:
+            write_replay(parsed.json, _document(token, trial.rate, trial.finding, parsed.token))
         if parsed.repro_dir:
             _write(parsed.repro_dir, token, trial.rate, trial.finding, parsed.token, trials)
     return ExitStatus.VIOLATION if trial.rate.failing else ExitStatus.CLEAN
+
+
+def _document(
+    token: NativeToken, rate: Rate, finding: dict[str, Any] | None, word: str
+) -> dict[str, Any]:
+    return {
+        "target": token.target,
+        "seed": token.seed,
+        "profile": token.facts.get("profile"),
+        "reproduced": f"{rate.failing} of {rate.samples} samples",
+        "findings": [{**finding, "token": word.strip()}] if finding else [],
+    }
 
 
 def _told(token: NativeToken) -> list[str]:

@@ -18,7 +18,7 @@ from .scenarios import ScenarioFinding, ScenarioSearch, replay_scenario
 from .strategies import STRATEGIES
 from .token import decode
 
-__all__ = ["add_serial_options", "replay_serial", "run_serial"]
+__all__ = ["add_serial_options", "replay_serial", "run_serial", "write_replay"]
 
 _MOST_SCENARIOS = 1_000_000
 
@@ -147,14 +147,36 @@ def replay_serial(parsed: argparse.Namespace) -> int:
             finding = replay_scenario(parsed.token)
             kind = finding.kind if finding else ""
             text, exact = (finding.text, finding.exact) if finding else ("nothing wrong", False)
+            told = [_as_json(finding)] if finding else []
         else:
             again = replay(parsed.token)
             kind, text, exact = again.kind, again.text, again.exact
+            told = [{"kind": kind, "message": again.message, "token": again.token, "text": text}]
     except (TokenError, SerialError) as error:
         raise UsageError(str(error)) from error
+    if parsed.json:
+        found = told if kind else []
+        write_replay(parsed.json, {**facts, "exact": exact, "findings": found})
     print(text)
     print("the same run, step for step" if exact else _inexact(facts))
     return ExitStatus.VIOLATION if kind else ExitStatus.CLEAN
+
+
+def write_replay(path: str, facts: dict[str, Any]) -> None:
+    """What `ct-stress replay --json` writes, and `ct-stress report` reads."""
+    document = {
+        "schema": 1,
+        "tool": "ct-stress",
+        "command": "replay",
+        "environment": environment.describe(),
+        **facts,
+    }
+    try:
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(document, stream, indent=1, default=repr)
+            stream.write("\n")
+    except OSError as error:
+        raise UsageError(f"--json {path}: {error.strerror or error}") from error
 
 
 def _inexact(facts: dict[str, Any]) -> str:

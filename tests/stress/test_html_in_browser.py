@@ -174,5 +174,5 @@ def test_the_coverage_matrix_says_which_pairs_met(browser: Browser, tmp_path: Pa
     assert browser.run(said) == "pop beside addmet in 1,234 samples"
     browser.press(RIGHT)
     assert browser.run(said) == "pop beside popnever met"
-    assert "1 pairs never met" in browser.run("return document.body.textContent")
+    assert "never met: 1" in browser.run("return document.body.textContent")
     assert browser.run("return document.querySelectorAll('.plot .bars rect').length") == 2

@@ -17,6 +17,8 @@ from stress.histories import history_of_calls, history_of_steps, history_of_verd
 from stress.html.page import page
 from stress.html.plot import segments_of
 from stress.lanes import lanes_of_history, outcome_table
+from stress.serial import explore
+from stress.zoo.counters import LossyCounter
 
 EVIL = "</script><script>alert(1)</script><!-- \" ' &amp; ]]>"
 
@@ -176,6 +178,18 @@ def test_the_serialised_mode_is_shown_step_by_step(
     text = capsys.readouterr().out
     assert "outcome in m:C" in text and "+ a.add(K1)" in text and "0| a.py:1 x" in text
     assert "again: ct-stress replay cts1-x" in text
+
+
+def test_a_replay_leaves_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explore(LossyCounter, [[("increment",)], [("increment",)]]).found
+    assert found is not None
+    report = tmp_path / "replay.json"
+    assert cli.main(["replay", found.token, "--json", str(report)]) == 1
+    capsys.readouterr()
+    assert cli.main(["report", str(report)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("ct-stress replay: 1 violation\n")
+    assert f"again: ct-stress replay {found.token}" in text and "counters.py" in text
 
 
 @pytest.mark.parametrize(
