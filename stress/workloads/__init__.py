@@ -14,6 +14,7 @@ from . import crossing as crossing  # isort: skip
 from . import watching as watching  # isort: skip
 from . import reclamation as reclamation  # isort: skip
 from . import tables as tables  # isort: skip
+from . import caching as caching  # isort: skip
 from . import histories as histories  # isort: skip
 from . import scenarios as scenarios  # isort: skip
 from .base import WORKLOADS, Round, applicable

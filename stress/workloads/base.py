@@ -27,6 +27,7 @@ class Round:
     native_only: ClassVar[bool]
     quota: ClassVar[int] = 400  # steps of one thread in one round
     threads_wanted: ClassVar[int] = 0  # instead of the default number; 0 means that
+    only: ClassVar[frozenset[str]] = frozenset()  # names of targets; empty: whatever fits
     outside: ClassVar[bool] = False  # runs in processes of its own, not round by round
 
     def __init__(self, arena: Arena) -> None:
@@ -83,6 +84,7 @@ def applicable(target: Target) -> list[type[Round]]:
         for cls in WORKLOADS.values()
         if target.kind in cls.kinds
         and (cls.outside or not issubclass(target.type, collections.Counter))  # its update adds
+        and (not cls.only or target.name in cls.only)
         and (target.native or not cls.native_only)
         and target.has(*cls.needs)
     ]
