@@ -2,7 +2,8 @@
 
 A module of its own beside the package, and a light one: pytest imports it at its start in every suite
 of the environment, and neither the tables nor the harness must be imported before a test asks for
-them. What it does with marked tests is in `concurrent_tables.stress.plugin`.
+them. What it does with marked tests is in `concurrent_tables.stress.plugin`. It asserts nothing that
+pytest would have to rewrite (PYTEST_DONT_REWRITE).
 """
 
 from __future__ import annotations

@@ -159,6 +159,7 @@ def test_wheel_names_licence_and_script(wheel: Path) -> None:
     ]
     assert unconditional == []
     assert "ct-stress = concurrent_tables.stress.cli:main" in scripts
+    assert "pytest_concurrent_tables = pytest_concurrent_tables" in scripts
 
 
 def test_import_without_extension_warns_once(installed: Path) -> None:

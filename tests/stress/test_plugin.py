@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-import stress.plugin
-import stress.serial.scenarios  # noqa: F401
+import pytest_concurrent_tables
 from tests.support import ROOT
+
+pytest_concurrent_tables._plugin()  # pytester forgets what is first imported inside of it
 
 pytest_plugins = ["pytester"]
 
