@@ -11,6 +11,7 @@ from typing import Any
 
 from .cli_run import check_writable, see_current_directory
 from .documents import documents_of
+from .memory import slope_text
 from .options import DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options
 from .report import PlainReport, head, unmet_lines, write_document
 from .soak import Soak, check_time
@@ -130,11 +131,8 @@ def _closing(document: dict[str, Any]) -> list[str]:
         f"soak {document['ended']} after {document['seconds']:.0f} s, {document['slices']} slices"
     ]
     for name, memory in document["memory"].items():
-        slope = memory["slope_bytes_per_minute"]
-        told = "not measured" if slope is None else f"{slope / (1 << 20):+.2f} MiB a minute"
-        lines.append(
-            f"memory of {name}: at most {memory['largest_bytes'] / (1 << 20):,.0f} MiB, slope {told}"
-        )
+        largest = f"{memory['largest_bytes'] / (1 << 20):,.0f} MiB"
+        lines.append(f"memory of {name}: at most {largest}, {slope_text(memory)}")
     lines += [f"ERROR of the harness: {error}" for error in document["errors"]]
     return lines + unmet_lines(document)
 

@@ -164,7 +164,7 @@ def write_document(document: dict[str, Any], stream: TextIO) -> None:
 
 
 def unmet_lines(document: dict[str, Any]) -> list[str]:
-    """How many pairs of operations met on each target, and every pair that did not."""
+    """How many pairs of operations met on each target, and every pair that did not; also operands."""
     lines = []
     for target, sampling in document["sampling"].items():
         coverage = sampling["coverage"]
@@ -175,9 +175,26 @@ def unmet_lines(document: dict[str, Any]) -> list[str]:
         )
         if missing:
             lines.append("  never met:")
-        for first in sorted({x for x, _ in missing}):
-            others = ", ".join(y for x, y in missing if x == first)
-            lines.append(f"    {first} with {others}")
+        lines += _grouped(missing)
+        taken = [(x, y) for x, y in coverage.get("operand_types_in_all", ())]
+        seen = {(x, y) for x, y, count in coverage.get("operand_types", ()) if count}
+        strange = sorted(pair for pair in taken if pair not in seen)
+        if taken:
+            lines.append(
+                f"operations of {target} with types of operands: {len(taken) - len(strange)} of "
+                f"{len(taken)} sampled"
+            )
+        if strange:
+            lines.append("  never sampled:")
+        lines += _grouped(strange)
+    return lines
+
+
+def _grouped(pairs: list[tuple[str, str]]) -> list[str]:
+    lines = []
+    for first in sorted({x for x, _ in pairs}):
+        others = ", ".join(y for x, y in pairs if x == first)
+        lines.append(f"    {first} with {others}")
     return lines
 
 

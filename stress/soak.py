@@ -25,7 +25,7 @@ from typing import Any
 
 from . import environment
 from .isolation import run_isolated
-from .memory import Memory, children, end_children
+from .memory import Memory, children, end_children, slope_text
 from .options import HarnessError, Options, UsageError
 from .repro.reproduce import reproduce
 from .sampling.evidence import Sampling
@@ -276,11 +276,9 @@ class Soak:
         return pairs - sum(len(_steady(lambda s=s: s.unmet)) for s in known), pairs  # type: ignore[misc]
 
     def slope(self) -> str:
-        """The median growth of child processes, as text."""
-        slopes = sorted([slope for each in self.targets for slope in each.memory.slopes])
-        if not slopes:
-            return "slope not known yet"
-        return f"slope {slopes[len(slopes) // 2] / (1 << 20):+.2f} MiB a minute"
+        """The growth of child processes so far, as text."""
+        memory = Memory(slopes=[slope for each in self.targets for slope in each.memory.slopes])
+        return slope_text(memory.as_json()).partition(":")[0]
 
     def violations(self) -> list[Violation]:
         """All that were seen so far."""

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from ..documents import Document, Finding
+from ..memory import slope_text
 from ..options import UsageError
 from .assets import SCRIPT, STYLE
 from .coverage import pair_matrix, type_matrix, type_table
@@ -147,15 +148,14 @@ def _memory(raw: dict[str, Any]) -> str:
         return ""
     rows = []
     for target, each in memory.items():
-        slope = each["slope_bytes_per_minute"]
-        told = "not measured" if slope is None else f"{slope / (1 << 20):+.2f} MiB a minute"
+        told = escape(slope_text(each).removeprefix("slope "))
         largest = f"{each['largest_bytes'] / (1 << 20):,.0f} MiB"
         rows.append(
             f'<tr><th scope="row">{escape(target)}</th><td>{largest}</td><td>{told}</td></tr>'
         )
     return (
         '<table class="memory"><caption>Memory of child processes</caption><tr><th>target</th>'
-        f'<th scope="col">at most</th><th scope="col">slope (median of slices)</th></tr>'
+        f'<th scope="col">at most</th><th scope="col">slope and its standard error</th></tr>'
         f"{''.join(rows)}</table>"
     )
 

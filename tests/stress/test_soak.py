@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stress import cli
-from stress.memory import slope_of
+from stress.memory import pooled, slope_of
 from stress.report import unmet_lines, unmet_pairs
 from stress.sampling.evidence import Sampling
 from stress.sampling.supervisor import sample
@@ -130,5 +130,7 @@ def test_pairs_that_never_met_are_listed_by_name() -> None:
 
 
 def test_the_slope_of_a_line() -> None:
-    assert slope_of([(float(x), 100 + 7 * x) for x in range(9)]) == pytest.approx(7.0)
-    assert slope_of([(1.0, 5), (1.0, 9)]) == 0.0
+    assert slope_of([(float(x), 100 + 7 * x) for x in range(9)]) == pytest.approx((7.0, 60.0))
+    assert slope_of([(1.0, 5), (1.0, 9)]) == (0.0, 0.0)
+    assert pooled([(4.0, 1.0), (4.0, 9.0)]) == (4.0, 0.0)
+    assert pooled([(4.0, 1.0)]) is None
