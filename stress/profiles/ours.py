@@ -54,6 +54,7 @@ def our_profile(name: str) -> Profile | None:
         arbitrary=frozenset({"pop"} if name in _SETS else {"popitem"} & _popitem(name)),
         errors=frozenset({"KeyError", "StopIteration", "ValueError"}),
         hostile=ALL_HOSTILE,
+        makers=("T({contents})", "make({contents})", "watched(make({contents}))"),
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from .. import environment
 from ..sampling.child import find_target
 from ..sampling.facts import scenario_from
-from ..sampling.faults import named
+from ..sampling.faults import named, prepare
 from ..sampling.journal import Journal
 from ..sampling.outcomes import TooSlow
 from ..sampling.sampler import Refused, Sampler
@@ -50,6 +50,7 @@ def main() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     if environment.gil_enabled():
         sys.setswitchinterval(1e-6)
+    prepare()
     try:
         _Measurer(orders, out).run()
     except Exception:

@@ -254,7 +254,8 @@ def troubles():
     """What happens in the process beside the threads."""
     with contextlib.ExitStack() as stack:
         for name in FAULTS:
-            stack.enter_context(_TROUBLES[name]())
+            if name in _TROUBLES:  # the others are not to be had without the harness
+                stack.enter_context(_TROUBLES[name]())
         yield
 
 
@@ -328,6 +329,8 @@ def helpers(code: str, expected: dict[str, Any], name: str) -> list[str]:
         body = _AGED.get(shape, _AGED["set"])
         text = '    """With the traces of removed keys in it."""'
         found.append(f"def aged(made):\n{text}\n{body}")
+    if speaks("watched"):
+        found.append(inspect.getsource(subject.watched).strip())
     if speaks("lookups"):
         of = "values" if shape == "mapping" else "membership"
         found.append(_LOOKUPS[of].strip("\n"))

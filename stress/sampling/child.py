@@ -22,8 +22,9 @@ from .. import environment
 from ..options import UsageError
 from ..targets import Target, default_targets, resolve
 from .catalogue import catalogue_of
-from .faults import Faults
+from .faults import Faults, prepare
 from .findings import Finding
+from .forks import SHARED
 from .generator import Generator
 from .journal import Journal
 from .sampler import Refused, Run, Sampler
@@ -52,6 +53,8 @@ def main() -> int:
             resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     if environment.gil_enabled():
         sys.setswitchinterval(1e-6)
+    prepare()
+    sys.unraisablehook = _unraisable
     try:
         _Session(orders, out).run()
     except UsageError as error:
@@ -87,7 +90,9 @@ class _Session:
         # To spin on plain words is a data race, which is what ThreadSanitizer looks for.
         spinning = not environment.gil_enabled() and not environment.sanitized()
         self._sampler = Sampler(self._subject, self._journal, self._rng, spinning=spinning)
-        self._faults = Faults(self._rng)
+        self._faults = Faults(self._rng, self._subject.bears)
+        self._points = self._subject.target.native and _delay_at_points(orders["seed"])
+        SHARED.beat = self._journal.beat
         self._totals = {"scenarios": 0, "samples": 0, "operations": 0, "judged": 0, "refused": 0}
         self._done = 0  # operations in all
         self._met: dict[tuple[str, str], int] = {}
@@ -115,6 +120,7 @@ class _Session:
             with self._faults.around(scenario):
                 self._sampler.faults = self._faults.on
                 self._one(scenario)
+            self._forked(scenario)
             if time.monotonic() - reported > _REPORT_SECONDS:
                 reported = time.monotonic()
                 self._progress(number)
@@ -139,12 +145,21 @@ class _Session:
                 _say(self._out, "finding", finding=self._told(finding), number=scenario.number)
         self._generator.banned |= run.scenario.pairs()
 
+    def _forked(self, scenario: Scenario) -> None:
+        trouble, SHARED.trouble, SHARED.containers = SHARED.trouble, "", []
+        if trouble:
+            finding = Finding("fork", trouble, scenario)
+            _say(self._out, "finding", finding=self._told(finding), number=scenario.number)
+            self._generator.banned |= scenario.pairs()
+
     def _told(self, finding: Finding) -> dict[str, Any]:
         return {**finding.as_json(), "faults": self._faults.on}
 
     def _count(self, run: Run) -> None:
         totals = self._totals
         totals["scenarios"] += 1
+        self._faults.counts["raising watchers"] += "watched(" in run.scenario.a
+        self._faults.counts["yield points"] += self._points
         totals["samples"] += run.samples
         totals["operations"] += run.operations
         self._done += run.operations
@@ -176,6 +191,21 @@ def find_target(specification: str) -> Target:
     if ":" in specification:
         return resolve(specification)
     return next(target for target in default_targets() if target.name == specification)
+
+
+def _delay_at_points(seed: int) -> bool:
+    """Seeded delays at the yield points of the core, where it was built with them."""
+    core = sys.modules.get("concurrent_tables._core")
+    configure = getattr(core, "_points_configure", None)
+    if configure is not None:
+        configure("delays", seed=seed)
+    return configure is not None
+
+
+def _unraisable(unraisable: Any) -> None:
+    """What watchers raise on purpose is no news."""
+    if unraisable.exc_type is not LookupError and unraisable.exc_type is not MemoryError:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

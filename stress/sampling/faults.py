@@ -1,7 +1,15 @@
-"""Troubles of the process that containers must bear: collections, dying threads, signals.
+"""Troubles of the process that containers must bear, switched on for some scenarios, and counted.
 
-Each is switched on for some scenarios, and counted: the report says how often. Allocation failures are
-tried apart from threads (nomemory.py), since the interpreter can fail them for the whole process only.
+collections          gc.collect, freeze and get_objects from another thread
+thread churn         threads that come and go
+signals              interrupts of the main thread
+forks                children that look at the containers (forks.py)
+async exceptions     exceptions that one thread raises in another (interrupts.py)
+allocation failures  in a single thread, at one of the next allocations (csrc/nomemory.c)
+
+The last three are for containers that are written in C and promise to bear them (`Subject.bears`): Python
+code with a lock need not. Nothing exact is concluded from scenarios with one of the last two. Where
+`_search` was not built there are no allocation failures, and their count stays 0.
 """
 
 from __future__ import annotations
@@ -14,27 +22,52 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
+from .forks import forking
+from .interrupts import sending
 from .scenario import Scenario
 
-__all__ = ["FAULTS", "Faults", "named"]
+try:
+    from .. import _search
+except ImportError:  # not built
+    _search = None  # type: ignore[assignment]
+
+__all__ = ["FAULTS", "INSIDE", "Faults", "named", "prepare"]
+
+INSIDE = frozenset({"allocation failures", "async exceptions"})  # they interrupt operations
+_SELDOM = 0.02  # the share of those that cost much, or tell less
 
 _SHARE = 0.06  # of the scenarios, for each kind
 _PAUSE = 2e-4
 
 
+def prepare() -> None:
+    """Before there are other threads: what allocation failures need."""
+    if _search is not None:
+        _search.prepare_failures()
+
+
 class Faults:
     """Draws faults for scenarios; `counts` says how many scenarios ran with which."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, names: Iterable[str] = ()) -> None:
         self._rng = rng
-        self.counts = dict.fromkeys(FAULTS, 0)
+        self._names = [name for name in FAULTS if name in set(names or _EVERYWHERE)]
+        if _search is None and "allocation failures" in self._names:
+            self._names.remove("allocation failures")
+        self.counts = dict.fromkeys([*FAULTS, *BESIDES], 0)
         self.on: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def around(self, scenario: Scenario) -> Iterator[None]:
         """Run the body with the faults that were drawn."""
         with contextlib.ExitStack() as stack:
-            self.on = tuple([name for name in FAULTS if self._rng.random() < _SHARE])
+            shares = [(name, _SHARE if name in _EVERYWHERE else _SELDOM) for name in self._names]
+            self.on = tuple([name for name, share in shares if self._rng.random() < share])
+            if scenario.values.hostile or not INSIDE.isdisjoint(self.on):
+                # One thing at a time: keys that act, and interrupted operations, explain too much.
+                self.on = tuple([name for name in self.on if name not in INSIDE][:1]) or self.on[:1]
+                if scenario.values.hostile and not INSIDE.isdisjoint(self.on):
+                    self.on = ()
             for name in self.on:
                 self.counts[name] += 1
                 stack.enter_context(FAULTS[name]())
@@ -100,7 +133,12 @@ FAULTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "collections": lambda: _beside(_collect),
     "thread churn": lambda: _beside(_churn),
     "signals": _signals,
+    "forks": forking,
+    "async exceptions": sending,
+    "allocation failures": contextlib.nullcontext,  # the threads' code does it: weave.py
 }
+BESIDES = ("raising watchers", "yield points")  # counted too; not switched on by name
+_EVERYWHERE = ("collections", "thread churn", "signals")
 
 SOURCES = (_beside, _collect, _churn, _signals)  # what a test of its own needs of them
 PAUSE = _PAUSE

@@ -28,13 +28,26 @@ _OPERAND_ERRORS = frozenset({"RuntimeError", "KeyError", "IndexError", "ValueErr
 _HOSTILE_ERRORS = _OPERAND_ERRORS | {"HostileError", "TypeError", "RecursionError"}
 # The interpreter's own, beside whoever lists all objects: it then finds tuples that are being made.
 _HALF_BUILT = "tupleobject.c"
+_INTERRUPTIONS = frozenset({"MemoryError", "Interrupted"})
 _ALWAYS_WRONG = frozenset({"SystemError", "MemoryError", "UnboundLocalError", "BufferError"})
 
 
 class Judge:
-    """Judges batches of one scenario; one instance per thread."""
+    """Judges batches of one scenario; one instance per thread.
 
-    def __init__(self, woven: Woven, outcomes: Outcomes, subject: Subject, state: State) -> None:
+    `interrupted`: operations may have ended halfway, with a MemoryError or with `Interrupted`.
+    """
+
+    def __init__(
+        self,
+        woven: Woven,
+        outcomes: Outcomes,
+        subject: Subject,
+        state: State,
+        *,
+        interrupted: bool = False,
+    ) -> None:
+        self._interrupted = interrupted
         self._woven = woven
         self._outcomes = outcomes
         self._subject = subject
@@ -90,6 +103,8 @@ class Judge:
                     continue
                 call = self._woven.scenario.threads[thread][index]
                 expected = errors_allowed(self._woven, self._outcomes, self._subject, thread, index)
+                if self._interrupted:
+                    expected |= _HOSTILE_ERRORS | _INTERRUPTIONS
                 for error in raised:
                     if _of_a_half_built_tuple(error):
                         continue

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from .faults import INSIDE
 from .findings import Finding
+from .forks import SHARED
 from .freeze import freeze
 from .journal import DOING, IDLE, STAGE, Journal
 from .judge import Judge, rows
@@ -69,6 +71,7 @@ class Sampler:
         self._journal.describe({**described, "phase": "one thread"})
         outcomes = self._admissible(woven, state)
         self._journal.describe({**described, "phase": "sampling"})
+        outcomes.exact &= INSIDE.isdisjoint(self.faults)
         run.exact = outcomes.exact
         before = [sys.getrefcount(key) for key in woven.names["K"]]
         judges = self._sample(woven, outcomes, state, seconds)
@@ -123,7 +126,7 @@ class Sampler:
 
     def _woven(self, scenario: Scenario) -> Woven:
         try:
-            return weave(scenario, self._subject, spinning=self._spinning)
+            return weave(scenario, self._subject, spinning=self._spinning, faults=self.faults)
         except Exception as error:  # operands that the type does not take
             raise Refused(f"{type(error).__name__}: {error}") from None
 
@@ -149,7 +152,11 @@ class Sampler:
         A: list[Any] = [None] * count
         B, W, its = list(A), list(A), list(A)
         results = [[[None] * count for _ in calls] for calls in woven.scenario.threads]
-        judges = [Judge(woven, outcomes, self._subject, state) for _ in range(threads)]
+        interrupted = not INSIDE.isdisjoint(self.faults)
+        judges = [
+            Judge(woven, outcomes, self._subject, state, interrupted=interrupted)
+            for _ in range(threads)
+        ]
         delays = self._delays(outcomes, woven)
         until = time.perf_counter() + seconds
         stop = [False]
@@ -164,6 +171,8 @@ class Sampler:
                 del parts
                 row[0] = 0
                 row[STAGE] ^= 1
+                if t == 0:
+                    SHARED.containers = A
                 pool.barrier(t)
                 loop(count, A, B, W, its, row, rows, delays[t], mine)
                 row[DOING] = IDLE

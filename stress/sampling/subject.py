@@ -17,6 +17,7 @@ from typing import Any
 from ..options import UsageError
 from ..profiles import Profile, profile_of
 from ..targets import Kind, Target
+from .faults import FAULTS
 from .freeze import lookups_of, state_of
 from .values import Factory, Fresh
 
@@ -46,6 +47,7 @@ class Subject:
         self.freeze = state_of(self.shape, ordered=self.profile.ordered)
         self.frozen = target.kind in (Kind.FROZEN_DICT, Kind.FROZEN_SET)
         self.counts = issubclass(target.type, collections.Counter)
+        self.bears = self._bears()
         self.makers = self._makers()
         self.stateless = target.type.__module__ in ("builtins", "collections")
 
@@ -65,6 +67,7 @@ class Subject:
             "T": self.type,
             "make": self._fill,
             "aged": self._aged,
+            "watched": watched,
             "instance_dict": _instance_dict,
             "Fresh": Fresh,
             "Factory": Factory,
@@ -79,6 +82,13 @@ class Subject:
             "OrderedDict": collections.OrderedDict,
             "defaultdict": collections.defaultdict,
         }
+
+    def _bears(self) -> frozenset[str]:
+        """The faults that it is tried with: all of them when it is written in C and promises so."""
+        native = self.target.native and self.target.package.IMPLEMENTATION == "c"
+        own = self.type.__module__ in ("builtins", "collections")
+        subclassed = self.type.__module__ not in ("concurrent_tables", "builtins", "collections")
+        return frozenset(FAULTS if (native or own) and not subclassed else ())
 
     # -- making ----------------------------------------------------------------------------------
 
@@ -204,6 +214,16 @@ def _instance_dict(contents: dict[Any, Any]) -> dict[Any, Any]:
         else:
             found[key] = value
     return found
+
+
+def watched(made):  # type: ignore[no-untyped-def]
+    """With a watcher that raises whenever it is told something."""
+
+    def refuse(event):  # type: ignore[no-untyped-def]
+        raise LookupError("a watcher that raises")
+
+    made.watch(refuse)
+    return made
 
 
 class _Record:

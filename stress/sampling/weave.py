@@ -8,16 +8,25 @@ local variable, and errors cost nothing until they happen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from .faults import INSIDE
 from .freeze import caught
 from .hostile import HERE
+from .interrupts import Interrupted, close, open_
 from .pool import patience
 from .scenario import Call, Scenario
 from .subject import Subject
 
+try:
+    from .. import _search
+except ImportError:  # not built
+    _search = None  # type: ignore[assignment]
+
 __all__ = ["Woven", "weave"]
 
+_FAILING = tuple([1 + 7 * n % 11 for n in range(64)])  # which allocation fails, sample by sample
 _SPINS = 300  # turns of waiting before the processor is offered to others
 
 
@@ -46,17 +55,22 @@ class Woven:
         ]
 
 
-def weave(scenario: Scenario, subject: Subject, *, spinning: bool) -> Woven:
+def weave(
+    scenario: Scenario, subject: Subject, *, spinning: bool, faults: Iterable[str] = ()
+) -> Woven:
     """Compile a scenario; raises what its operands raise when they are made."""
     names = {**subject.namespace(), **scenario.values.namespace(), "caught": caught}
     names["patience"] = patience
     names["here"] = HERE
     names["contents"] = subject.contents
+    trouble = INSIDE.intersection(faults)
+    names |= {"Interrupted": Interrupted, "open_": open_, "close": close}
+    names |= {"fail": getattr(_search, "fail_allocation", None), "N": _FAILING}
     for name, source in (*scenario.contents, *scenario.operands):
         names[name] = eval(source, names)
     lines = _build(scenario)
     for number, calls in enumerate(scenario.threads):
-        lines += _thread(number, calls, scenario, spinning)
+        lines += _interruptible(_thread(number, calls, scenario, spinning, trouble), trouble)
         for index, call in enumerate(calls):
             lines += _single(f"call_{number}_{index}", call.source)
             for step, source in enumerate(call.steps):
@@ -83,7 +97,14 @@ def _sources(scenario: Scenario) -> tuple[str, str, str, str]:
     return scenario.a, scenario.b, scenario.view, scenario.iterator
 
 
-def _thread(number: int, calls: tuple[Call, ...], scenario: Scenario, spinning: bool) -> list[str]:
+def _thread(
+    number: int,
+    calls: tuple[Call, ...],
+    scenario: Scenario,
+    spinning: bool,
+    trouble: frozenset[str],
+) -> list[str]:
+    failing = "allocation failures" in trouble
     others = [t for t in range(len(scenario.threads)) if t != number]
     used = _used(calls)
     results = ", ".join(f"R{c}" for c in range(len(calls)))
@@ -111,15 +132,47 @@ def _thread(number: int, calls: tuple[Call, ...], scenario: Scenario, spinning: 
         lines += [
             f"        J[1] = {index + 1}",
             "        try:",
+            *["            fail(N[n & 63])"] * failing,
             *("            " + line for line in _statements(call.source)),
+            *["            fail(0)"] * failing,
             f"            R{index}[n] = r",
             "        except BaseException as error:",
+            *["            fail(0)"] * failing,
             f"            R{index}[n] = caught(error)",
         ]
     if scenario.values.hostile:
         lines.append("        here.container = None")
     lines += ["        J[1] = 0", f"    {' = '.join(used)} = r = None"]
     return lines
+
+
+def _interruptible(lines: list[str], trouble: frozenset[str]) -> list[str]:
+    """The same thread function, when an exception may arrive anywhere: it goes on at its sample.
+
+    The loop becomes a function of its own, since `try` has holes: the compiler leaves out jumps.
+    """
+    if "async exceptions" not in trouble:
+        return lines
+    outer, loop = lines[0], lines.index("    for n in range(count):")
+    inner = outer.replace("def thread_", "def inner_")
+    return [
+        inner,
+        *lines[1:loop],
+        "    for n in range(max(J[0] - 1, 0), count):",
+        *lines[loop + 1 :],
+        outer,
+        "    begun = False",
+        "    while True:",
+        "        try:",
+        "            if not begun:",
+        "                begun = True",
+        "                open_()",
+        f"            {inner.removeprefix('def ').removesuffix(':')}",
+        "            close()",
+        "            break",
+        "        except Interrupted:",
+        "            J[1] = 0",
+    ]
 
 
 def _used(calls: tuple[Call, ...]) -> list[str]:
