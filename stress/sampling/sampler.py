@@ -30,7 +30,7 @@ _MOST_TURNS = 600
 _STRIDE = 256
 _SHRINK_SECONDS = 0.6
 _CONFIRMING_TRIES = 4
-_SLOWEST = 0.02  # seconds of one sequential run
+_SLOWEST = 0.15  # seconds of one sequential run
 
 
 class Refused(Exception):

@@ -217,10 +217,11 @@ def _instance_dict(contents: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def watched(made):  # type: ignore[no-untyped-def]
-    """With a watcher that raises whenever it is told something."""
+    """With a watcher that raises whenever it is told of a change."""
 
     def refuse(event):  # type: ignore[no-untyped-def]
-        raise LookupError("a watcher that raises")
+        if event.kind.name != "DEALLOCATED":
+            raise LookupError("a watcher that raises")
 
     made.watch(refuse)
     return made
