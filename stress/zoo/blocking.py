@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from .specimen import Specimen
+from .specimen import NO_CALL, Specimen
 
 __all__ = ["SPECIMENS"]
 
@@ -133,6 +133,7 @@ SPECIMENS = (
         OrderedAccounts,
         ((("transfer", "left", "right", 1),), (("transfer", "right", "left", 2),)),
         kind="deadlock",
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "missed notification",
@@ -156,6 +157,7 @@ SPECIMENS = (
         LeakyQueue,
         LockedQueue,
         ((("put", 1),), (("put", 2),)),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "item taken twice",
@@ -163,5 +165,6 @@ SPECIMENS = (
         LeakyQueue,
         LockedQueue,
         ((("put", 1), ("get",)), (("get",),)),
+        atomic_with_gil=NO_CALL,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .specimen import Specimen
+from .specimen import NO_CALL, Specimen
 
 __all__ = ["SPECIMENS"]
 
@@ -112,6 +112,7 @@ SPECIMENS = (
         LazyTooEarly,
         Lazy,
         ((("get",),), (("get",),)),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "invalidation lost during a load",
@@ -120,6 +121,7 @@ SPECIMENS = (
         EpochCache,
         ((("read",), ("read",)), (("write", 2),)),
         kind="order",
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "stale read after delete",
@@ -127,5 +129,6 @@ SPECIMENS = (
         StaleCopy,
         FreshCopy,
         ((("delete", "a"), ("get", "a")), (("get", "b"),)),
+        atomic_with_gil=NO_CALL,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .specimen import Specimen
+from .specimen import NO_CALL, Specimen
 
 __all__ = ["SPECIMENS"]
 
@@ -121,6 +121,7 @@ SPECIMENS = (
         LossyCounter,
         LockedCounter,
         ((("increment",),), (("increment",),)),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "in-place operator on an attribute",
@@ -129,6 +130,7 @@ SPECIMENS = (
         LockedTally,
         ((("add", 1),), (("add", 2),)),
         granularity="instruction",
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "wrong order of versions",
@@ -136,6 +138,7 @@ SPECIMENS = (
         VersionedCell,
         CarefulCell,
         ((("set", "new"),), (("get",),)),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "compare_and_set in two steps",
@@ -143,5 +146,6 @@ SPECIMENS = (
         HastyRegister,
         LockedRegister,
         ((("compare_and_set", None, 1),), (("compare_and_set", None, 2),)),
+        atomic_with_gil=NO_CALL,
     ),
 )

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .specimen import Specimen
+from .specimen import NO_CALL, Specimen, dawdle
 
 __all__ = ["SPECIMENS"]
 
@@ -154,7 +154,7 @@ class RecyclingStack:
                 return None
             following = head.next
             item = head.item
-            if self._swap(head, changes, following):
+            if self._swap(head, changes, dawdle(following)):
                 with self._cas:
                     self._spare.append(head)
                 return item
@@ -302,6 +302,7 @@ SPECIMENS = (
         LockedGuard,
         ((("guard",), ("guard",)), (("set", 2),)),
         kind="order",
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "equality of two moments",

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from .specimen import Specimen
+from .specimen import NO_CALL, Specimen
 
 __all__ = ["SPECIMENS"]
 
@@ -171,6 +171,7 @@ SPECIMENS = (
         Resurrecting,
         Replacing,
         ((("replace", "a", 2),), (("delete", "a"),)),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "lost update of a union in place",
@@ -186,6 +187,7 @@ SPECIMENS = (
         PopsSafely,
         ((("take", "a"),), (("take", "a"),)),
         kind="error",
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "torn len",
@@ -193,6 +195,7 @@ SPECIMENS = (
         TornLength,
         WholeLength,
         ((("add", "b"),), (("__contains__", "b"), ("__len__",))),
+        atomic_with_gil=NO_CALL,
     ),
     Specimen(
         "duplicate on iteration",

@@ -6,9 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Specimen"]
+__all__ = ["NO_CALL", "Specimen", "dawdle"]
 
 Call = tuple[Any, ...]
+NO_CALL = "with the GIL threads are switched at calls and at the ends of loops; none lies between the steps"
+
+
+def dawdle(value: Any) -> Any:
+    """The value, a little later: a window that real threads meet, and one step of the serialised mode."""
+    for _ in range(400):
+        pass
+    return value
 
 
 @dataclass(frozen=True)

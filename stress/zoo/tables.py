@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..profiles import Profile
-from .specimen import Specimen
+from .specimen import Specimen, dawdle
 
 __all__ = ["SPECIMENS"]
 
@@ -24,7 +24,6 @@ class LockedDict:
         "LockedDict",
         atomic="__setitem__ __delitem__ pop popitem setdefault clear",
         exact="__getitem__ get __contains__ __len__ __iter__ snapshot",
-        arbitrary=frozenset({"popitem"}),
         errors=_ERRORS,
         source="the zoo",
     )
@@ -71,9 +70,9 @@ class LockedDict:
         with self._lock:
             return self._data.get(key, default)
 
-    def items(self) -> Any:
+    def items(self) -> list[tuple[Any, Any]]:
         with self._lock:
-            return dict(self._data).items()
+            return list(self._data.items())
 
     def pop(self, key: Any, *default: Any) -> Any:
         with self._lock:
@@ -207,8 +206,8 @@ class SlottedDict(LockedDict):
         except KeyError:
             return default
 
-    def items(self) -> Any:
-        return self.snapshot().items()
+    def items(self) -> list[tuple[Any, Any]]:
+        return list(self.snapshot().items())
 
     def pop(self, key: Any, *default: Any) -> Any:
         with self._lock:
@@ -246,7 +245,7 @@ class FreedSlot(SlottedDict):
 
     def __getitem__(self, key: Any) -> Any:
         place = self._index[key]
-        return self._at(place)
+        return self._at(dawdle(place))
 
     def _at(self, place: int) -> Any:
         return self._slots[place]
@@ -357,7 +356,7 @@ class CountedSet(LockedSet):
 
     def _count(self) -> None:
         size = len(self._data)
-        self._size = size
+        self._size = dawdle(size)
 
     def add(self, item: Any) -> None:
         super().add(item)
@@ -419,7 +418,7 @@ class OvertakingQueue(LockedQueue):
     def append(self, item: Any) -> None:
         self._arrived.append(item)
         while (carried := self._next()) is not None:
-            self._data.append(carried)
+            self._data.append(dawdle(carried))
 
     def _next(self) -> Any:
         with self._lock:

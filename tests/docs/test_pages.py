@@ -38,7 +38,7 @@ def test_thread_safety_page_is_what_contracts_generate() -> None:
     assert THREAD_SAFETY.read_text(encoding="utf-8") == child.stdout
 
 
-COMMANDS = ("run", "soak", "bench", "check", "replay", "report", "list")
+COMMANDS = ("run", "soak", "bench", "check", "replay", "report", "selftest", "list")
 
 
 @pytest.fixture(scope="session")

@@ -102,5 +102,5 @@ def found_by_chance(specimen: Specimen, strategy: str) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(ZOO) >= 24
+    assert len(ZOO) >= 36
     assert len({specimen.name for specimen in ZOO}) == len(ZOO)
