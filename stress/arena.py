@@ -115,9 +115,18 @@ class Arena:
         return self.target.make() if contents is None else self.target.make(contents)
 
     def fail(
-        self, check: str, message: str, details: str = "", *, worker: Worker | None = None
+        self,
+        check: str,
+        message: str,
+        details: str = "",
+        *,
+        worker: Worker | None = None,
+        timeline: dict[str, Any] | None = None,
     ) -> None:
-        """Report a violation; the round stops as soon as its threads notice."""
+        """Report a violation; the round stops as soon as its threads notice.
+
+        `timeline` is a history that says more than the latest operations (histories.py).
+        """
         steps = self._steps(worker)
         violation = Violation(
             check=check,
@@ -131,7 +140,7 @@ class Arena:
                 [f"[{step.at:.6f}] thread {step.thread}: {_text(step)}" for step in steps]
             ),
             details=details,
-            timeline=history_of_steps([(s.at, s.thread, _text(s)) for s in steps]),
+            timeline=timeline or history_of_steps([(s.at, s.thread, _text(s)) for s in steps]),
         )
         with self._lock:
             self.stopping = True

@@ -25,8 +25,6 @@ def ranks_of(history: dict[str, Any]) -> dict[int, int]:
 
 def lanes_of_history(history: dict[str, Any], most: int = _MOST_LINES) -> list[str]:
     """Lines for a terminal; of a long history those around the illegal operation."""
-    threads = history["threads"]
-    width = max(20, min(_WIDTH, 150 // max(1, len(threads))))
     ranks = ranks_of(history)
     moments: dict[int, list[tuple[int, str]]] = {}
     running: dict[int, list[tuple[int, int]]] = {}
@@ -48,13 +46,16 @@ def lanes_of_history(history: dict[str, Any], most: int = _MOST_LINES) -> list[s
     lines = [f"note: {note}" for note in history.get("notes", ())]
     if history.get("initial") is not None:
         lines.append(f"state before: {shortened(history['initial'], 150)}")
-    lines.append(
-        "  " + "".join(shortened(name, width - 2).ljust(width) for name in threads).rstrip()
-    )
+    chosen = shown[start : start + most]
+    # Only the threads that do something there: there may be many.
+    lanes = sorted({thread for rank in chosen for thread, _ in moments[rank]})
+    width = max(24, min(_WIDTH, 150 // max(1, len(lanes))))
+    names = [shortened(history["threads"][lane], width - 2).ljust(width) for lane in lanes]
+    lines.append("  " + "".join(names).rstrip())
     if start:
         lines.append(f"  ... {start} lines before")
-    for rank in shown[start : start + most]:
-        lines += _lines(rank, moments[rank], running, len(threads), width)
+    for rank in chosen:
+        lines += _lines(rank, moments[rank], running, lanes, width)
     rest = len(shown) - start - most
     if rest > 0:
         lines.append(f"  ... {rest} lines after")
@@ -80,7 +81,7 @@ def _lines(
     rank: int,
     events: list[tuple[int, str]],
     running: dict[int, list[tuple[int, int]]],
-    count: int,
+    lanes: list[int],
     width: int,
 ) -> list[str]:
     """The calls and returns of one moment; two of one thread take two lines."""
@@ -88,7 +89,7 @@ def _lines(
     left = list(events)
     while left:
         cells = []
-        for thread in range(count):
+        for thread in lanes:
             text = next((text for t, text in left if t == thread), None)
             if text is None:
                 inside = any(a < rank < b for a, b in running.get(thread, ()))

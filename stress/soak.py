@@ -360,6 +360,9 @@ def _add(results: dict[str, WorkloadResult], new: WorkloadResult) -> None:
     known.rounds += new.rounds
     known.operations += new.operations
     known.refusals += new.refusals
+    for name, number in new.facts.items():
+        # Times are of one call; all else is counted.
+        known.facts[name] = number if name.endswith("_ns") else known.facts.get(name, 0) + number
     known.seconds += new.seconds
     room = max(0, _KEPT - len(known.violations))
     known.violations += new.violations[:room]

@@ -131,6 +131,10 @@ SCRIPT = """
     const svg = figure.querySelector("svg"), ops = [...svg.querySelectorAll(".op")];
     const first = svg.querySelector(".illegal") || ops[0];
     first.setAttribute("tabindex", "0");
+    if (first.classList.contains("illegal")) {
+      const scroll = figure.querySelector(".scroll");
+      scroll.scrollLeft = +first.querySelector("rect").getAttribute("x") - scroll.clientWidth / 2;
+    }
     const over = event => { const op = event.target.closest(".op"); if (op) tell(figure, op); };
     svg.addEventListener("mouseover", over);
     svg.addEventListener("focusin", over);

@@ -83,10 +83,10 @@ def _unit(history: dict[str, Any], ticks: int) -> float:
         )
         room = min(380.0, max(90.0, (longest + 8) * _CHARACTER))
         return 0.6 * room if history["order"] == "threads" else max(60.0, room / 2)
-    if ticks <= 200:
-        return 48.0
+    if ticks <= 600:
+        return 64.0
     if ticks <= 2_000:
-        return 22.0
+        return 36.0
     return 9.0
 
 

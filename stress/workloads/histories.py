@@ -22,6 +22,7 @@ from ..check import Outcome, Recorder, Verdict, judge, judge_windows
 from ..check.history import History
 from ..check.ledger import Ledger
 from ..check.recorder import seconds_per_call
+from ..histories import history_of_verdict
 from ..keys import make_key
 from ..profiles import Effect, Profile, Result, profile_of
 from ..targets import Kind, Target
@@ -123,11 +124,15 @@ class Histories(Round):
             )
         else:
             self.look(self.recorder)
-            verdicts = [self._judge(self.recorder.history())]
-        for verdict in verdicts:
+            windows = [(self.recorder.history(), None)]
+            verdicts = [self._judge(windows[0][0])]
+        for (history, _), verdict in zip(windows, verdicts, strict=True):
             self._count(verdict)
             if verdict.outcome is Outcome.ILLEGAL:
-                self.arena.fail("linearizability", verdict.reason, verdict.explanation())
+                timeline = history_of_verdict(history, verdict, self.model)
+                self.arena.fail(
+                    "linearizability", verdict.reason, verdict.explanation(), timeline=timeline
+                )
                 return
 
     def look(self, recorder: Recorder) -> None:
