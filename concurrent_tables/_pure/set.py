@@ -238,7 +238,7 @@ class ConcurrentSet(SetReads, Table):
 
         Filling an empty set from one whole set or mapping is one CLONED event.
         """
-        if not others:
+        if not others or self._is_itself(others):
             return
         blocks, error = gathered(others)
         theirs = blocks[0]
@@ -253,7 +253,7 @@ class ConcurrentSet(SetReads, Table):
 
     def intersection_update(self, *others: Iterable[Any]) -> None:
         """Keep only the elements that all others have too, in one step. Atomic."""
-        if not others:
+        if not others or self._is_itself(others):
             return
         theirs = [(operand_block(other), is_set(other)) for other in others]
         self._change(lambda block, compare: _intersected(block, theirs, compare))
@@ -270,12 +270,19 @@ class ConcurrentSet(SetReads, Table):
 
         Thread-safety: atomic.
         """
+        if self._is_itself((other,)):
+            # Else what another thread removes between the reading and the change would come back.
+            return ConcurrentSet.difference_update(self, other)
         theirs = operand_block(other)
 
         def plan(block: SetKeys, compare: Comparisons) -> _Changes:
             return _found_in(block, [theirs], compare), _new_to(block, theirs, compare)
 
         self._change(plan, theirs)
+
+    def _is_itself(self, others: tuple[Any, ...]) -> bool:
+        """Whether the only operand is this set, which then keeps what it has at the change."""
+        return len(others) == 1 and others[0] is self
 
     def __ior__(self, other: Any, /) -> Self:
         if not self._is_operand(other):

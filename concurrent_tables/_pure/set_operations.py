@@ -127,6 +127,8 @@ def operand_block(other: Any) -> SetKeys:
     """
     if isinstance(other, SetReads):
         return other._frozen_block()
+    if isinstance(other, SetKeys):  # one that was read already
+        return other
     distinct = _distinct_elements(other)
     if distinct is not None:
         return SetKeys.of(((item, hash(item)) for item in distinct), len(distinct))
@@ -161,6 +163,8 @@ def hashed_items(other: Any) -> Iterable[tuple[Any, int]]:
     """(element, hash) pairs of any iterable; lazily, unless it is a set or a mapping."""
     if isinstance(other, SetReads):
         return other._frozen_block().items()
+    if isinstance(other, SetKeys):
+        return other.items()
     distinct = _distinct_elements(other)
     return ((item, hash(item)) for item in (other if distinct is None else distinct))
 
@@ -193,6 +197,10 @@ class SetReads:
         """Whether the operators take `other`; the named methods take any iterable."""
         raise NotImplementedError
 
+    def _beside(self, mine: SetKeys, other: Any) -> Any:
+        """An operand beside `mine`, what this set had: the same moment if it is the same set."""
+        return mine if other is self else other
+
     def __iter__(self) -> Iterator[Any]:
         return SetIterator(self)
 
@@ -200,7 +208,8 @@ class SetReads:
 
     def _compare(self, other: Any, compare: Callable[[Any, Any], Any], blocks: Any) -> Any:
         if is_set(other):
-            return blocks(self._frozen_block(), operand_block(other))
+            mine = self._frozen_block()
+            return blocks(mine, operand_block(self._beside(mine, other)))
         if isinstance(other, _DICT_VIEWS):  # they know how to compare with a builtin set only
             return compare(frozenset(key for key, _ in self._frozen_block().items()), other)
         return NotImplemented
@@ -226,52 +235,56 @@ class SetReads:
         """Whether every element is in `other` too."""
         mine = self._frozen_block()
         if is_set(other):
-            return operand_block(other).contains_all(mine)
+            return operand_block(self._beside(mine, other)).contains_all(mine)
         return _intersection(mine, other).used == mine.used
 
     def issuperset(self, other: Iterable[Any], /) -> bool:
         """Whether every element of `other` is here."""
         mine = self._frozen_block()
         if is_set(other):
-            return mine.contains_all(operand_block(other))
+            return mine.contains_all(operand_block(self._beside(mine, other)))
         return all(mine.locate(*item) != MISS for item in hashed_items(other))
 
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
         """Whether no element of `other` is here."""
         mine = self._frozen_block()
-        return all(mine.locate(*item) == MISS for item in hashed_items(other))
+        items = hashed_items(self._beside(mine, other))
+        return all(mine.locate(*item) == MISS for item in items)
 
     # -- algebra: named methods, with any iterables ----------------------------------------------
 
     def union(self, *others: Iterable[Any]) -> Any:
         """A new set with the elements of this one and of all others."""
-        block = self._frozen_block().clone()
+        mine = self._frozen_block()
+        block = mine.clone()
         for other in others:
-            block = block.extended(hashed_items(other))
+            block = block.extended(hashed_items(self._beside(mine, other)))
         return self._result(block)
 
     def intersection(self, *others: Iterable[Any]) -> Any:
         """A new set with the elements that this one and all others have in common."""
         if not others:
             return self.copy()
-        block = self._frozen_block()
+        block = mine = self._frozen_block()
         for other in others:
-            block = _intersection(block, other)
+            block = _intersection(block, self._beside(mine, other))
         return self._result(block)
 
     def difference(self, *others: Iterable[Any]) -> Any:
         """A new set with the elements that none of the others has."""
         if not others:
             return self.copy()
-        block = self._frozen_block().clone()
+        mine = self._frozen_block()
+        block = mine.clone()
         for other in others:
-            _subtract(block, other)
+            _subtract(block, self._beside(mine, other))
         return self._result(block.compacted())
 
     def symmetric_difference(self, other: Iterable[Any], /) -> Any:
         """A new set with the elements that either this one or `other` has."""
-        theirs = operand_block(other)
+        theirs = None if other is self else operand_block(other)
         mine = self._frozen_block()
+        theirs = mine if theirs is None else theirs
         removals, additions = [], []
         for key, h in theirs.items():
             slot = mine.locate(key, h)
@@ -353,7 +366,7 @@ def _intersection(mine: SetKeys, other: Any) -> SetKeys:
     Which of two equal objects it keeps is as for `set`: those of `other`, unless that is a larger
     set.
     """
-    if is_set(other):
+    if is_set(other) or isinstance(other, SetKeys):
         theirs = operand_block(other)
         few, many = (mine, theirs) if theirs.used > mine.used else (theirs, mine)
         common = [item for item in few.items() if many.locate(*item) != MISS]
@@ -369,7 +382,7 @@ def _intersection(mine: SetKeys, other: Any) -> SetKeys:
 
 def _subtract(block: SetKeys, other: Any) -> None:
     """Remove the elements of `other` from a block that is not published yet."""
-    if is_set(other):
+    if is_set(other) or isinstance(other, SetKeys):
         theirs = operand_block(other)
         if theirs.used > block.used:
             for slot, key, h in block.live():

@@ -136,11 +136,19 @@ merge(ct_set_operands *theirs)
     return 0;
 }
 
+/* A set changed by itself keeps what it has at the moment of the change, not what it had when it was read
+ * as an operand: other threads may have added and removed elements between. */
+static int
+is_itself(PyObject *self, PyObject *const *others, Py_ssize_t count)
+{
+    return count == 1 && others[0] == self;
+}
+
 static int
 update_from(PyObject *self, PyObject *const *others, Py_ssize_t count, int kind)
 {
     ct_set_operands theirs;
-    if (count == 0) {
+    if (count == 0 || (kind == CT_PLAN_UPDATE && is_itself(self, others, count))) {
         return 0;
     }
     if (ct_set_gather(CT_TABLE(self)->st, others, count, 1, &theirs) < 0) {
@@ -160,8 +168,11 @@ static int
 change_by(PyObject *self, PyObject *const *others, Py_ssize_t count, int kind, int keep)
 {
     ct_set_operands theirs;
-    if (count == 0) {
+    if (count == 0 || (kind == CT_PLAN_INTERSECT && is_itself(self, others, count))) {
         return 0;
+    }
+    if (kind == CT_PLAN_FLIP && is_itself(self, others, count)) {
+        kind = CT_PLAN_SUBTRACT; /* what is removed meanwhile must not come back */
     }
     if (ct_set_gather(CT_TABLE(self)->st, others, count, keep, &theirs) < 0) {
         return -1;

@@ -33,6 +33,17 @@ copy_of(ct_state *st, PyObject *self)
     return copy;
 }
 
+/* The elements of an operand beside `mine`, those of `self`: of the same moment if it is the same set. */
+static ct_set_keys *
+operand_beside(ct_state *st, PyObject *self, ct_set_keys *mine, PyObject *other)
+{
+    if (other != self) {
+        return ct_set_operand(st, other);
+    }
+    ct_set_lend_held(mine); /* no need to hold the section: it is lent to us already */
+    return mine;
+}
+
 PyObject *
 ct_set_plain_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -107,7 +118,7 @@ static ct_set_keys *
 union_of_sets(ct_state *st, PyObject *self, PyObject *other)
 {
     ct_set_keys *mine = ct_set_still_block(st, self), *block = NULL;
-    ct_set_keys *theirs = mine == NULL ? NULL : ct_set_operand(st, other);
+    ct_set_keys *theirs = mine == NULL ? NULL : operand_beside(st, self, mine, other);
     if (theirs != NULL) {
         block = ct_set_roomy_copy(mine, ct_set_count(theirs));
         if (block == NULL) {
@@ -196,12 +207,12 @@ intersect_iterable(ct_state *st, ct_set_keys *mine, PyObject *other)
 
 /* The common elements, in a private block. */
 static ct_set_keys *
-intersect(ct_state *st, ct_set_keys *mine, PyObject *other)
+intersect(ct_state *st, PyObject *self, ct_set_keys *mine, PyObject *other)
 {
     if (!ct_is_any_set(other)) {
         return intersect_iterable(st, mine, other);
     }
-    ct_set_keys *theirs = ct_set_operand(st, other);
+    ct_set_keys *theirs = operand_beside(st, self, mine, other);
     ct_set_keys *common = theirs == NULL ? NULL : intersect_sets(mine, theirs);
     ct_set_give_back(theirs);
     return common;
@@ -249,14 +260,14 @@ copy_and_subtract(ct_state *st, const ct_set_keys *mine, PyObject *other)
 
 /* The same; walks over `mine` unless it is a set four times as large, as `set` does. */
 static ct_set_keys *
-without_operand(ct_state *st, ct_set_keys *mine, PyObject *other)
+without_operand(ct_state *st, PyObject *self, ct_set_keys *mine, PyObject *other)
 {
     selection picked;
     ct_set_keys *block = NULL;
     if (!ct_is_any_set(other)) {
         return copy_and_subtract(st, mine, other);
     }
-    ct_set_keys *theirs = ct_set_operand(st, other);
+    ct_set_keys *theirs = operand_beside(st, self, mine, other);
     if (theirs != NULL && ct_set_count(mine) / 4 > ct_set_count(theirs)) {
         block = copy_and_subtract(st, mine, other);
     }
@@ -267,8 +278,9 @@ without_operand(ct_state *st, ct_set_keys *mine, PyObject *other)
     return block;
 }
 
-/* The elements of `mine` (borrowed) that an operand leaves, in a private block. */
-typedef ct_set_keys *(*narrow_step)(ct_state *st, ct_set_keys *mine, PyObject *other);
+/* The elements of `mine` (borrowed; those of `self`, if not NULL) that an operand leaves, in a private block. */
+typedef ct_set_keys *(*narrow_step)(ct_state *st, PyObject *self, ct_set_keys *mine,
+                                    PyObject *other);
 
 /* One operand after the other. */
 static PyObject *
@@ -279,10 +291,10 @@ narrowed(PyObject *self, PyObject *const *others, Py_ssize_t count, narrow_step 
         return PyObject_CallMethod(self, "copy", NULL);
     }
     ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
-    ct_set_keys *block = mine == NULL ? NULL : step(st, mine, others[0]);
+    ct_set_keys *block = mine == NULL ? NULL : step(st, self, mine, others[0]);
     ct_set_give_back(mine);
     for (Py_ssize_t i = 1; block != NULL && i < count; i++) {
-        ct_set_keys *left = step(st, block, others[i]);
+        ct_set_keys *left = step(st, NULL, block, others[i]);
         ct_set_release(block);
         block = left;
     }
@@ -332,10 +344,15 @@ PyObject *
 ct_set_symmetric_difference(PyObject *self, PyObject *other)
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
-    ct_set_keys *theirs = st == NULL ? NULL : ct_set_operand(st, other);
-    ct_set_keys *mine = theirs == NULL ? NULL : ct_set_still_block(st, self);
+    /* Another operand first, as `set` does: gathering it may change this set. */
+    ct_set_keys *theirs = st == NULL || other == self ? NULL : ct_set_operand(st, other);
+    ct_set_keys *mine = st == NULL || (theirs == NULL && other != self)
+                            ? NULL : ct_set_still_block(st, self);
     ct_set_keys *block = NULL;
     selection picked;
+    if (mine != NULL && other == self) {
+        theirs = operand_beside(st, self, mine, other);
+    }
     if (mine != NULL && selection_init(&picked, ct_set_count(mine) + ct_set_count(theirs)) == 0) {
         unsigned char *gone = PyMem_Calloc(ct_set_mask(mine) + 1, 1);
         if (gone == NULL) {
@@ -367,7 +384,7 @@ ct_set_issubset(PyObject *self, PyObject *other)
         return NULL;
     }
     if (ct_is_any_set(other)) {
-        ct_set_keys *theirs = ct_set_operand(st, other);
+        ct_set_keys *theirs = operand_beside(st, self, mine, other);
         result = theirs == NULL ? -1 : ct_set_contains_all(theirs, mine);
         ct_set_give_back(theirs);
     }
@@ -407,7 +424,7 @@ ct_set_issuperset(PyObject *self, PyObject *other)
         return NULL;
     }
     if (ct_is_any_set(other)) {
-        ct_set_keys *theirs = ct_set_operand(st, other);
+        ct_set_keys *theirs = operand_beside(st, self, mine, other);
         result = theirs == NULL ? -1 : ct_set_contains_all(mine, theirs);
         ct_set_give_back(theirs);
     }
@@ -438,7 +455,7 @@ ct_set_isdisjoint(PyObject *self, PyObject *other)
     ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
     int result = -1;
     if (mine != NULL && ct_is_any_set(other)) {
-        ct_set_keys *theirs = ct_set_operand(st, other);
+        ct_set_keys *theirs = operand_beside(st, self, mine, other);
         result = theirs == NULL ? -1 : disjoint_sets(mine, theirs);
         ct_set_give_back(theirs);
     }
@@ -500,7 +517,7 @@ ct_set_richcompare(PyObject *self, PyObject *other, int op)
         Py_RETURN_NOTIMPLEMENTED;
     }
     ct_set_keys *mine = ct_set_still_block(st, self);
-    ct_set_keys *theirs = mine == NULL ? NULL : ct_set_operand(st, other);
+    ct_set_keys *theirs = mine == NULL ? NULL : operand_beside(st, self, mine, other);
     int result = -1;
     if (theirs != NULL) {
         result = compare_blocks(mine, theirs, op == Py_NE ? Py_EQ : op);

@@ -179,6 +179,97 @@ def test_clear_and_update_cross(table: Any) -> None:
     run_threads(*numbered(work, 3), look)
 
 
+def test_operators_of_a_set_with_itself_see_one_moment(table: Any) -> None:
+    table.update(range(5))
+    stop = threading.Event()
+    group = set(range(5, 40))
+
+    def change() -> None:
+        while not stop.is_set():
+            table.update(group)
+            table.difference_update(group)
+
+    def look() -> None:
+        try:
+            for _ in range(300):
+                assert table - table == set() == table.difference(table)
+                assert table ^ table == set() == table.symmetric_difference(table)
+                assert table <= table <= table
+                assert not table < table and not table > table and not table.isdisjoint(table)
+                assert table.issubset(table) and table.issuperset(table)
+                assert len(table & table) in (5, 40) and len(table | table) in (5, 40)
+        finally:
+            stop.set()
+
+    run_threads(change, look)
+
+
+def test_a_set_reads_itself_as_an_operand_once(ct: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ct.IMPLEMENTATION != "python":
+        pytest.skip("counts the readings of the Python implementation")
+    table = ct.ConcurrentSet(range(5))
+    read = ct.ConcurrentSet._frozen_block
+
+    def read_and_change(self: Any) -> Any:
+        block = read(self)
+        table.add(len(table))  # what another thread might do just then
+        return block
+
+    monkeypatch.setattr(ct.ConcurrentSet, "_frozen_block", read_and_change)
+    assert len(table - table) == len(table ^ table) == 0
+    assert table <= table and table >= table and not table < table and not table > table
+    assert table.issubset(table) and table.issuperset(table)
+    size = len(table)
+    assert len(table & table) == size and len(table | table) == size + 1
+
+
+def test_a_set_changed_by_itself_loses_and_revives_nothing(table: Any) -> None:
+    done = threading.Event()
+
+    def change() -> None:
+        try:
+            for step in range(400):
+                table.add(("kept", step))
+                table.add(("gone", step))
+                table.remove(("gone", step))
+        finally:
+            done.set()
+
+    def same() -> None:
+        mine = table
+        while not done.is_set():
+            mine &= table
+            mine |= table
+            table.intersection_update(table)
+            table.update(table)
+
+    run_threads(change, same)
+    assert table == {("kept", step) for step in range(400)}
+    assert not {item for item in table if item[0] == "gone"}
+
+
+def test_flipping_a_set_by_itself_revives_nothing(table: Any) -> None:
+    done = threading.Event()
+    seen: list[Any] = []
+
+    def change() -> None:
+        try:
+            for step in range(400):
+                table.add(step)
+                table.discard(step)
+                if step in table:
+                    seen.append(step)
+        finally:
+            done.set()
+
+    def flip() -> None:
+        while not done.is_set():
+            table.symmetric_difference_update(table)
+
+    run_threads(change, flip)
+    assert seen == [] and table == set()
+
+
 def test_operators_between_tables_cross(ct: Any) -> None:
     left, right = ct.ConcurrentSet(range(50)), ct.ConcurrentSet(range(50, 100))
 
