@@ -53,6 +53,13 @@ index_width(int log2_size)
     return log2_size < 8 ? 0 : log2_size < 16 ? 1 : log2_size < 32 ? 2 : 3;
 }
 
+/* From the end of the tags to the first entry; see keys.h. */
+static size_t
+gap_bytes(int log2_size)
+{
+    return log2_size < CT_GAP_LOG2 ? 0 : CT_GAP_BYTES;
+}
+
 ct_keys *
 ct_keys_new(int log2_size, int kind)
 {
@@ -60,8 +67,8 @@ ct_keys_new(int log2_size, int kind)
         return NULL;
     }
     size_t size = (size_t)1 << log2_size, capacity = (size << 1) / 3;
-    size_t index_bytes = size << index_width(log2_size);
-    ct_keys *keys = PyMem_Malloc(sizeof(ct_keys) + index_bytes + size + capacity * entry_size(kind));
+    size_t before = (size << index_width(log2_size)) + size + gap_bytes(log2_size);
+    ct_keys *keys = PyMem_Malloc(sizeof(ct_keys) + before + capacity * entry_size(kind));
     if (keys == NULL) {
         return NULL;
     }
@@ -71,11 +78,11 @@ ct_keys_new(int log2_size, int kind)
     keys->kind = (uint8_t)kind;
     keys->owns = 0;
     keys->capacity = (Py_ssize_t)capacity;
-    keys->entries = keys->index + index_bytes + size; /* behind the tags */
+    keys->entries = keys->index + before;
     ct_store_relaxed(&keys->nentries, 0);
     ct_store_relaxed(&keys->holds, 0);
     keys->bottom = keys->top = 0;
-    memset(keys->index, 0xff, index_bytes); /* every slot EMPTY */
+    memset(keys->index, 0xff, size << keys->width); /* every slot EMPTY */
     return keys;
 }
 
@@ -86,7 +93,7 @@ ct_keys_nbytes(const ct_keys *keys)
         return ct_set_nbytes((const ct_set_keys *)keys);
     }
     size_t size = (size_t)1 << keys->log2_size;
-    return sizeof(ct_keys) + (size << keys->width) + size
+    return sizeof(ct_keys) + (size << keys->width) + size + gap_bytes(keys->log2_size)
            + (size_t)keys->capacity * entry_size(keys->kind);
 }
 

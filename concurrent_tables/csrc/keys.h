@@ -1,6 +1,6 @@
 /* Keys blocks: the index and the entries of a combined table.
  *
- *   header | index: 2^n slots of 1, 2, 4 or 8 bytes | tags: 2^n bytes | entries: 2/3 * 2^n, from the left
+ *   header | index: 2^n slots of 1, 2, 4, 8 bytes | tags: 2^n bytes | gap | entries: 2/3 * 2^n, from the left
  *
  *   index slot:  EMPTY (-1) -> entry number -> DUMMY (-2), each step once (I2)
  *   tag:         8 bits of the hash in that slot; written once, before the slot
@@ -14,7 +14,8 @@
  *
  * Lookups start at `hash & mask`; the next slot is (5*i + perturb + 1) & mask with perturb >>= 5.  A tag
  * tells nearly always that a slot is another key's, without a look at that entry: its cache line may
- * belong to a thread that is overwriting values there.
+ * belong to a thread that is overwriting values there.  For the same reason there is a gap before the entries of
+ * all but small blocks: processors fetch the next line, or the other one of a pair, unasked.
  * Source of the scheme and its constants: CPython Objects/dictobject.c.
  */
 #ifndef CT_KEYS_H
@@ -27,6 +28,7 @@ enum { CT_EMPTY = -1, CT_DUMMY = -2 };                        /* index slots */
 enum { CT_MISS = -1, CT_COMPARE = -2, CT_RESTART = -3, CT_ERROR = -4 }; /* instead of an entry number */
 enum { CT_MIN_LOG2 = 3, CT_PERTURB_SHIFT = 5, CT_GROWTH = 3 };
 enum { CT_CROWDED = 64 }; /* slots an insertion may pass; more with over CT_CROWDED^2 live entries */
+enum { CT_GAP_LOG2 = 7, CT_GAP_BYTES = 128 }; /* from that size on; a pair of cache lines */
 enum { CT_GENERAL = 0, CT_UNICODE = 1, CT_SET_BLOCK = 2 /* set_keys.h */ };
 /* What a block drops when its memory goes: nothing (the table or the next block has its references),
  * the live keys (an iterator walks it after its replacement), or keys and values (cleared). */
@@ -110,11 +112,10 @@ ct_mask(const ct_keys *keys)
     return ((size_t)1 << keys->log2_size) - 1;
 }
 
-/* The tags end where the entries begin. */
 CT_INLINE uint8_t *
 ct_tags(const ct_keys *keys)
 {
-    return (uint8_t *)keys->entries - ((size_t)1 << keys->log2_size);
+    return (uint8_t *)keys->index + ((size_t)1 << keys->log2_size << keys->width);
 }
 
 /* Multiplied, because keys that share a slot share its bits of the hash (Fibonacci hashing, Knuth 6.4). */
@@ -179,8 +180,8 @@ typedef struct {
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_str_entry *entries = ct_str_entries(keys);                                        \
-        const uint8_t *tags = ct_tags(keys), tag = ct_tag_of(hash);                                \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
+        const uint8_t *tags = (const uint8_t *)(index + mask + 1), tag = ct_tag_of(hash);          \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
             if (CT_LIKELY(ix >= 0)) {                                                              \
@@ -214,8 +215,8 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_any_entry *entries = ct_any_entries(keys);                                        \
-        const uint8_t *tags = ct_tags(keys), tag = ct_tag_of(hash);                                \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
+        const uint8_t *tags = (const uint8_t *)(index + mask + 1), tag = ct_tag_of(hash);          \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
             if (CT_LIKELY(ix >= 0)) {                                                              \

@@ -48,10 +48,10 @@ typedef struct ct_table {
     /* read by every operation, written rarely */
     _Atomic(ct_keys *) keys; /* release by the lock holder, acquire by readers */
     ct_word owner;           /* ct_record of the only thread so far, CT_SHARING, CT_SHARED */
-    ct_state *st;
+    _Atomic(ct_stripe *) stripes;
     ct_int lockfree;
     int quiet;               /* no lock-free overwrite is in flight; lock holder */
-    _Atomic(ct_stripe *) stripes;
+    ct_state *st;
     PyObject *weakrefs;
     PyObject *parent;        /* borrowed: the table that events name, if not this one */
     /* written under the section */
