@@ -9,7 +9,7 @@ from typing import Any
 
 from . import environment
 from .options import UsageError
-from .selftest import WAYS, Selftest, run_selftest
+from .selftest import WAYS, run_selftest
 from .verdicts import ExitStatus
 
 __all__ = ["add_selftest_command"]
@@ -60,10 +60,12 @@ def _selftest(parsed: argparse.Namespace) -> int:
         if not parsed.quiet:
             print(line, file=out, flush=True)
 
+    if parsed.json not in (None, "-"):
+        _write(parsed.json, "")  # better before a long run than after it
     told(", ".join([f"{name} {value}" for name, value in environment.describe().items()]))
     result = run_selftest(parsed.seed, parsed.only or WAYS, parsed.specimens, told)
     if parsed.json is not None:
-        _write(parsed.json, result)
+        _write(parsed.json, json.dumps(result.as_json(), indent=1) + "\n")
     if not result.rows:
         print("no specimen has such a name", file=sys.stderr)
         return ExitStatus.NOTHING_EXERCISED
@@ -71,13 +73,12 @@ def _selftest(parsed: argparse.Namespace) -> int:
     return ExitStatus.CLEAN if result.good else ExitStatus.VIOLATION
 
 
-def _write(path: str, result: Selftest) -> None:
-    text = json.dumps(result.as_json(), indent=1)
+def _write(path: str, text: str) -> None:
     if path == "-":
-        print(text)
+        print(text, end="")
         return
     try:
         with open(path, "w", encoding="utf-8") as stream:
-            stream.write(text + "\n")
+            stream.write(text)
     except OSError as error:
         raise UsageError(f"--json {path}: {error.strerror or error}") from error

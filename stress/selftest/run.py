@@ -159,6 +159,7 @@ def _child(jobs: list[Any], seconds: float, seed: int) -> Iterator[dict[str, Any
                 yield json.loads(line)
         finally:
             guard.cancel()
+            guard.join()
             child.kill()
             child.wait()
             child.stdout.close()
