@@ -5,7 +5,8 @@ thread churn         threads that come and go
 signals              interrupts of the main thread
 forks                children that look at the containers (forks.py)
 async exceptions     exceptions that one thread raises in another (interrupts.py)
-allocation failures  in a single thread, at one of the next allocations (csrc/nomemory.c)
+allocation failures  in a single thread, at one of the next allocations of a method of the container
+                     (csrc/nomemory.c)
 
 The last three are for containers that are written in C and promise to bear them (`Subject.bears`): Python
 code with a lock need not. Nothing exact is concluded from scenarios with one of the last two. Where

@@ -104,7 +104,7 @@ def _thread(
     spinning: bool,
     trouble: frozenset[str],
 ) -> list[str]:
-    failing = "allocation failures" in trouble
+    memory = "allocation failures" in trouble
     others = [t for t in range(len(scenario.threads)) if t != number]
     used = _used(calls)
     results = ", ".join(f"R{c}" for c in range(len(calls)))
@@ -129,6 +129,7 @@ def _thread(
             "        for _ in D[n & 63]: pass",
         ]
     for index, call in enumerate(calls):
+        failing = memory and _direct(call)
         lines += [
             f"        J[1] = {index + 1}",
             "        try:",
@@ -144,6 +145,15 @@ def _thread(
         lines.append("        here.container = None")
     lines += ["        J[1] = 0", f"    {' = '.join(used)} = r = None"]
     return lines
+
+
+def _direct(call: Call) -> bool:
+    """Whether it is one call of a method of the container, with nothing made on the way.
+
+    Elsewhere the failure would mostly strike the interpreter, of which nothing is to be said here.
+    """
+    source = call.source
+    return source.startswith("a.") and source.count("(") == 1 and "a.__" not in source
 
 
 def _interruptible(lines: list[str], trouble: frozenset[str]) -> list[str]:
