@@ -17,6 +17,7 @@ from typing import Any
 
 from .._hooks import report_unraisable
 from .._waits import PerProcess
+from .holding import holding
 
 __all__ = ["Due", "idle", "watch_over"]
 
@@ -47,11 +48,27 @@ class _State:
     planned = inf
 
 
+class _Inside:
+    """The clock's lock. A finalizer that runs in there must not wait for the lock of a cache."""
+
+    __slots__ = ("condition",)
+
+    def __enter__(self) -> threading.Condition:
+        holding.depth += 1
+        self.condition = _State.condition()
+        self.condition.acquire()
+        return self.condition
+
+    def __exit__(self, *_: object) -> None:
+        self.condition.release()
+        holding.depth -= 1
+
+
 def watch_over(due: Due) -> None:
     """Call the owner of `due` at `due.at`. Cheap when the clock knows about it already."""
     if due.at >= _State.planned and id(due) in _State.members and _running():
         return
-    with _State.condition() as _:
+    with _Inside():
         _State.members[id(due)] = due
         if not _running():
             _start()
@@ -81,7 +98,7 @@ def _start() -> None:
 
 def _gone(owner: Any) -> None:
     """A cache died."""
-    with _State.condition() as _:
+    with _Inside():
         _State.members.pop(owner.due, None)
         _State.planned = -inf
         _State.condition().notify()
@@ -89,8 +106,7 @@ def _gone(owner: Any) -> None:
 
 def _run() -> None:
     while True:
-        condition = _State.condition()
-        with condition:
+        with _Inside() as condition:
             due = min([member.at for member in list(_State.members.values())], default=inf)
             if due == inf:
                 _State.thread = None

@@ -59,7 +59,7 @@ def cached(
             return type(function)(decorate(function.__func__))
         if not callable(function):
             raise TypeError(f"cached() decorates a callable, not {function!r}")
-        kind = CachedFunction
+        kind: Any = CachedFunction
         if inspect.iscoroutinefunction(function):
             kind = CachedCoroutineFunction
         elif key is None and not typed and cache._parts.CachedCall is not None:

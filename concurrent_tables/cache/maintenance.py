@@ -26,6 +26,7 @@ from .._missing import MISSING
 from .._waits import PerProcess
 from .base import DEAD, LIVE, NEW, Shared
 from .clock import Due, watch_over
+from .holding import holding
 from .policy import Policy, make_policy
 from .removal import RemovalCause
 from .wheel import TimerWheel
@@ -44,7 +45,7 @@ class Maintained(Shared):
     def _begin_maintenance(self) -> None:
         settings = self._settings
         self._queue: deque[tuple[Entry | None, Entry | None]] = deque()
-        self._gate: PerProcess[Any] = PerProcess(threading.Lock)
+        self._gate: PerProcess[Any] = PerProcess(threading.RLock)
         self._holder = 0
         self._policy: Policy | None = None
         if settings.maxsize is not None:
@@ -62,39 +63,45 @@ class Maintained(Shared):
     def _maintain(self) -> None:
         """Bring the books up to date; what must go is gone when this returns."""
         while self._queue:
-            if self._holder == _get_ident():
-                return  # a finalizer: the interrupted holder goes on
-            gate = self._gate()
-            with gate:
-                victims, dropped = self._held(self._work)
-            for entry in victims:
-                self._take_out(entry, RemovalCause.SIZE)
-            del dropped
+            if self._run_held(self._work, RemovalCause.SIZE, wait=True) is None:
+                return  # a finalizer: who holds the lock goes on
         self._call_clock()
 
     def _on_full(self) -> None:
         """A thread's access records are full: book them unless somebody is at it already."""
-        gate = self._gate()
-        if self._holder != _get_ident() and gate.acquire(blocking=False):
-            try:
-                victims, dropped = self._held(self._work)
-            finally:
-                gate.release()
-            for entry in victims:
-                self._take_out(entry, RemovalCause.SIZE)
-            del dropped
+        self._run_held(self._work, RemovalCause.SIZE, wait=False)
 
     def _expire_due(self) -> int:
         """Take out what is over; the number of entries."""
         self._maintain()
-        if self._holder == _get_ident():
-            return 0
-        gate = self._gate()
-        with gate:
-            over, dropped = self._held(self._due_entries)
-        del dropped
+        removed = self._run_held(self._due_entries, None, wait=True)
         self._call_clock()
-        return sum([self._take_out(entry, self._why(entry)) for entry in over])
+        return removed or 0
+
+    def _run_held(self, work: Any, cause: RemovalCause | None, *, wait: bool) -> int | None:
+        """Run `work` under the lock, then take out what it names; None when that is not possible.
+
+        The lock is re-entrant: a finalizer may run between taking it and `_holder`.
+        """
+        if self._holder == _get_ident():
+            return None
+        gate = self._gate()
+        wait = wait and not holding.depth
+        holding.depth += 1
+        try:
+            if not gate.acquire(blocking=wait):
+                return None
+            try:
+                leaving, dropped = self._held(work)
+            finally:
+                gate.release()
+        finally:
+            holding.depth -= 1
+        removed = 0
+        for entry in leaving:
+            removed += self._take_out(entry, cause or self._why(entry))
+        del dropped
+        return removed
 
     def _tick(self) -> None:
         """The clock calls."""

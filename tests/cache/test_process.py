@@ -166,3 +166,45 @@ def test_the_module_still_says_what_it_lacks() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Cash'"):
         concurrent_tables.Cash
     assert sys.modules["concurrent_tables.cache"].Cache is concurrent_tables.Cache
+
+
+def interrupt(cache: Any, finalizer: Any) -> None:
+    """Let `finalizer` run when the maintenance lock has been taken, before anything is booked."""
+    held = cache._held
+
+    def interrupted(work: Any) -> Any:
+        cache._held = held
+        finalizer()
+        return held(work)
+
+    cache._held = interrupted
+
+
+def test_a_finalizer_right_after_the_lock_was_taken(cache_type: Any) -> None:
+    cache = cache_type(2, policy="lru")
+    interrupt(cache, lambda: cache.set("finalizer", 1))
+    cache.set("a", 1)
+    cache.set("b", 1)
+    stats = cache.stats()
+    assert (stats.size, stats.weight, stats.evicted) == (2, 2, 1)
+
+
+def test_a_finalizer_does_not_wait_for_another_cache(cache_type: Any) -> None:
+    """Whose lock may be held by a thread that runs a finalizer which wants this one."""
+    cache, other = cache_type(2, policy="lru"), cache_type(2, policy="lru")
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with other._gate():
+            taken.set()
+            assert done.wait(GIVE_UP_SECONDS)
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    assert taken.wait(GIVE_UP_SECONDS)
+    interrupt(cache, lambda: [other.set(number, number) for number in range(5)])
+    cache.set("a", 1)
+    done.set()
+    thread.join()
+    assert cache.get("a") == 1
+    assert other.stats().weight == len(other) == 2
