@@ -115,9 +115,10 @@ class Filler:
     def _part(self) -> tuple[str, str]:
         """Some keys, and pairs of them with values, as source: `K1, K3,` and `(K1, V0), ...`."""
         rng = self._rng
-        size = rng.choice((0, 1, 2, 2, 3, 4))
+        counts = self._subject.counts  # to count a key several times is what they are for
+        size = rng.choice((0, 1, 3, 4, 4, 4) if counts else (0, 1, 2, 2, 3, 4))
         keys = [self._one("K") for _ in range(size)]
-        if rng.random() < 0.8:
+        if rng.random() < (0.2 if counts else 0.8):
             keys = list(dict.fromkeys(keys))
         values = [self._one("V") for _ in keys]
         pairs = [f"({key}, {value})" for key, value in zip(keys, values, strict=True)]
