@@ -38,7 +38,7 @@ from .workloads import applicable
 __all__ = ["Soak", "SoakTarget", "check_time"]
 
 _SLICE_SECONDS = 45.0
-_SWEEP = 0.7
+_SWEEP = 0.9
 _WORKLOADS_SHARE = 0.25  # of a slice's time, for the workloads that are not sampling
 _WORKLOADS_AT_ONCE = 4
 _MINUTE = 60.0
@@ -167,7 +167,7 @@ class Soak:
         most = max(unmet)
         if not most or not each.turns:
             return base
-        return base * (0.4 + 1.6 * len(each.sampling.unmet) / most)
+        return base * (0.2 + 1.8 * len(each.sampling.unmet) / most)
 
     @contextlib.contextmanager
     def _slice(self, each: SoakTarget, what: str) -> Iterator[int]:

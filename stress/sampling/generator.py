@@ -140,7 +140,7 @@ class Generator:
         return None
 
     def _never_met_with(self, first: str, second: str) -> list[str]:
-        """Up to two more names that `first` never met, when it never met `second` either."""
+        """Up to three more names that `first` never met, when it never met `second` either."""
         if self.met[min(first, second), max(first, second)]:
             return []
         found = []
@@ -148,7 +148,7 @@ class Generator:
             pair = (min(first, name), max(first, name))
             if not self.met[pair] and pair not in self.banned and name != second:
                 found.append(name)
-                if len(found) == 2:
+                if len(found) == 3:
                     break
         return found
 
