@@ -59,7 +59,7 @@ def reproduce(
         seconds: for minimising them all; 0 for none.
         directory: where tests are written; empty: nowhere. profile: the name of what was promised.
     """
-    until = time.monotonic() + seconds
+    left = seconds
     for number, finding in enumerate(findings):
         facts = (finding.get("scenario") or {}).get("facts")
         if not facts:
@@ -67,13 +67,15 @@ def reproduce(
         case = Case(scenario_from(facts), tuple(finding.get("faults") or ()))
         rate = Rate(finding.get("samples", 0), 1, finding.get("seen", 0))
         finding["token"] = _token(target, finding["kind"], case, seed, rate, profile)
-        share = (until - time.monotonic()) / (len(findings) - number)
+        share = left / (len(findings) - number)
         if share < _LEAST_SECONDS and not directory:
             continue
         with Trials(target, seed) as trials:
             small = Minimised(case, rate, rate)
             if share >= _LEAST_SECONDS:
+                began = time.monotonic()
                 small = minimise(case, finding["kind"], trials, share, progress)
+                left -= time.monotonic() - began
                 finding["minimised"] = _told(target, finding["kind"], case, small, seed, profile)
             if directory:
                 _write(target, finding, small, trials, directory)

@@ -277,7 +277,7 @@ class _Author:
             lines.append("    try:")
             if call.source.startswith("!"):
                 body = self._named(call.source[1:]).split("; ")
-                body = [re.sub(r"^r = ", f"{result} = ", line) for line in body]
+                body = [re.sub(r"\br\b", result, line) for line in body]
             else:
                 body = [f"{result} = {self._named(call.source)}"]
             lines += [f"        {line}" for line in body]

@@ -75,7 +75,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 BODY = """
-@concurrent({cls}, threads=3, seconds=20, model="dict")
+@concurrent({cls}, threads=3, seconds=60, model="dict", minimise=1)
 def test_it(history, stress_thread):
     history.setdefault("k", stress_thread)
     history.get("k")
@@ -101,7 +101,7 @@ def test_the_correct_twin_passes(run: Any) -> None:
 def test_operations_of_a_class_are_drawn_and_reduced(run: Any) -> None:
     result = run(
         """
-@concurrent(Torn, threads=3, seconds=20)
+@concurrent(Torn, threads=3, seconds=60)
 class TestTorn:
     @operation
     def insert(self, history, rng):
@@ -129,7 +129,7 @@ def test_it():
 
 
 def test_a_class_is_sampled_and_fails_with_scenario_and_token(run: Any, pytester: Any) -> None:
-    result = run(SAMPLED.format(cls="LosingBag", seconds=20), "--ct-repro-dir=found", "--ct-seed=2")
+    result = run(SAMPLED.format(cls="LosingBag", seconds=60), "--ct-repro-dir=found", "--ct-seed=2")
     result.assert_outcomes(failed=1)
     text = result.stdout.str()
     assert "tried:LosingBag: outcome: no order of the operations explains" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 import subprocess
 import sys
@@ -14,7 +16,9 @@ from typing import Any
 import pytest
 
 from stress import cli
+from stress.options import UsageError
 from stress.profiles import Effect, Result
+from stress.repro.expected import expectation
 from stress.repro.minimise import minimise
 from stress.repro.rates import Rate, clearly_below
 from stress.repro.reproduce import circumstances
@@ -28,7 +32,7 @@ from stress.sampling.scenario import Call, Scenario
 from stress.sampling.subject import Subject
 from stress.sampling.values import Values
 from stress.sampling.weave import weave
-from stress.targets import target_of
+from stress.targets import resolve, target_of
 from tests.support import ROOT
 
 
@@ -247,6 +251,51 @@ def test_a_lost_item_becomes_a_test_that_fails_and_passes_for_the_twin(tmp_path:
     )  # fmt: skip
     passed = run_pytest(twin)
     assert passed.returncode == 0 and "1 passed" in passed.stdout, passed.stdout + passed.stderr
+
+
+@pytest.mark.parametrize("name", ["builtins:set", "collections:defaultdict"])
+def test_every_name_in_a_written_test_is_bound(name: str, tmp_path: Path) -> None:
+    subject = Subject(resolve(name))
+    generator = Generator(subject, catalogue_of(subject), Random(4))
+    written = 0
+    here = circumstances()
+    for number in range(15):
+        case = Case(generator.draw(number), ("collections", "signals") if number % 5 == 0 else ())
+        try:
+            expected = expectation(case.scenario, subject)
+        except Exception:  # its operands do not go together
+            continue
+        for kind in ("outcome", "error", "unsound", "crash"):
+            try:
+                made = write_test(
+                    str(tmp_path), name, kind, "wrong", case, Rate(100, 1, 1), "ctn1-x",
+                    here, expected, verify=False,
+                )  # fmt: skip
+            except UsageError as error:
+                assert "cannot be written down" in str(error)
+                continue
+            written += 1
+            assert unbound(made.path.read_text(encoding="utf-8")) == set(), made.path
+    assert written > 15
+
+
+def unbound(text: str) -> set[str]:
+    """Names that a module reads and nobody binds."""
+    tree = ast.parse(text)
+    bound = set(dir(builtins)) | {"__file__"}
+    read = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return read - bound
 
 
 def test_a_crowded_case_of_a_broken_class_is_cut_down() -> None:
