@@ -33,6 +33,7 @@ __all__ = ["main"]
 
 _MOST_BYTES = 6 << 30  # of address space: a corrupt list may have no end
 _SLICE_SECONDS = 0.04
+_REFUSALS = 8  # of a scenario that was measured before, or of a candidate
 _DIRTY = frozenset({"references", "operand"})  # the next release may free what is in use
 
 
@@ -93,13 +94,19 @@ class _Measurer:
         """Until the time is over or enough was seen; whether memory may be broken now."""
         until = time.monotonic() + orders["seconds"]
         kinds = set(orders["kinds"])
-        samples = events = failing = 0
+        samples = events = failing = refusals = 0
         first: dict[str, Any] = {}
         dirty = False
         self._sampler.faults = tuple(orders["faults"])
         with named(orders["faults"]):
             while time.monotonic() < until and not dirty:
-                run = self._sampler.run(scenario, _SLICE_SECONDS)
+                try:
+                    run = self._sampler.run(scenario, _SLICE_SECONDS)
+                except Refused:  # for good, or because the machine was busy for a moment
+                    refusals += 1
+                    if refusals >= _REFUSALS:
+                        raise
+                    continue
                 samples += run.samples
                 wanted = [finding for finding in run.findings if finding.kind in kinds]
                 dirty = any(finding.kind in _DIRTY for finding in run.findings)
