@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
@@ -59,7 +58,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for module, function in _COMMANDS:
-        name = f"{__package__}{module}"
-        if importlib.util.find_spec(name) is not None:
-            getattr(importlib.import_module(name), function)(commands)
+        getattr(importlib.import_module(module, __package__), function)(commands)
     return parser
