@@ -88,19 +88,22 @@ class Tags:
 
     def fall(self, tag: Hashable) -> None:
         """What carries `tag` and began before this call will not be served after it."""
-        made: list[Any] = [None, None, 0]
+        made: list[Any] = [0, None]
 
         def renew(old: Any) -> Any:
+            before = None if old is MISSING else old()
+            if before is not None:
+                # Before the exchange: whoever comes later, and finds the new cell, returns without
+                # knowing about this one.
+                before.fallen = NEVER_AGAIN
             number = next(self._counter)
             cell = self._cell_type(number)
-            made[:] = [None if old is MISSING else old(), cell, number]
+            made[:] = number, cell
             return self._place(tag, cell)
 
         self._places.compute(tag, renew)
-        before, cell, number = made
+        number, cell = made
         self._remembered.append((number, tag, cell))
-        if before is not None:
-            before.fallen = NEVER_AGAIN
 
     def fell_between(self, tags: Iterable[Hashable], after: int, until: int) -> bool:
         """Whether one of `tags` was invalidated in that time; True when that is not known any more."""

@@ -368,3 +368,24 @@ def test_wait_for(cache_type: Any) -> None:
     assert cache.wait_for("a") is None
     with pytest.raises(TimeoutError, match="no value for key 'b' within 0 s"):
         cache.wait_for("b", timeout=0)
+
+
+def test_two_falls_of_one_tag(cache_type: Any) -> None:
+    """The one that comes second returns first: what carries the tag has fallen all the same."""
+    cache = cache_type()
+    cache.set("a", 1, tags=["t"])
+    remembered = cache._tags._remembered
+    seen: list[Any] = []
+
+    class Between:
+        """Stands where the first fall is when its new cell is in its place."""
+
+        def append(self, fall: Any) -> None:
+            cache._tags._remembered = remembered
+            cache.invalidate_tag("t")
+            seen.append(cache.peek("a"))
+            remembered.append(fall)
+
+    cache._tags._remembered = Between()
+    cache.invalidate_tag("t")
+    assert seen == [None]
