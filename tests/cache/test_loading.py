@@ -372,7 +372,11 @@ def test_hard_timeout_of_a_coroutine(cache_type: Any) -> None:
     async def main() -> None:
         with pytest.raises(TimeoutError):
             await cache.aget_or_load("k", forever)
-        assert await cache.aget_or_load("k", lambda key: 1) == 1
+        while cache.get("k") is None:
+            try:
+                assert await cache.aget_or_load("k", lambda key: 1) == 1
+            except TimeoutError:  # the machine was busy with something else
+                continue
 
     asyncio.run(main())
 
