@@ -7,7 +7,7 @@ from random import Random
 
 from .catalogue import Catalogue, Op
 from .filling import Filler
-from .parts import PEER_CALLS, PEERS, weakened
+from .parts import PEER_CALLS, PEERS, STEADY_PEERS, weakened
 from .scenario import Call, Scenario
 from .subject import Subject
 from .values import Values
@@ -77,7 +77,8 @@ class Generator:
             large=large,
             hostile=sorted(self._subject.profile.hostile),
         )
-        peer = rng.choice(PEERS) if rng.random() < 0.22 else ""
+        peers = PEERS if self._subject.stateless else STEADY_PEERS
+        peer = rng.choice(peers) if rng.random() < 0.22 else ""
         self._filler = Filler(self._subject, rng, values, peer)
         self._iterator = self._view = ""
         shared = rng.random()

@@ -8,13 +8,16 @@ from ..profiles import Result
 from .scenario import Scenario
 
 __all__ = [
-    "KEYS", "MAPPINGS", "MOST_STEPS", "PEERS", "PEER_CALLS", "pairs_of", "split", "weakened",
+    "KEYS", "MAPPINGS", "MOST_STEPS", "PEERS", "PEER_CALLS", "STEADY_PEERS", "pairs_of", "split", "weakened",
 ]  # fmt: skip
 
 PEERS = (
     "own", "own", "own", "set", "dict", "list", "pairs", "pair lists", "OrderedDict", "Counter",
     "deque", "iterator", "items iterator",
 )  # fmt: skip
+# Those that CPython itself keeps whole while threads share and change them: of the others (shared
+# iterators, ordered dicts) some end the process, of which a container of somebody else is innocent.
+STEADY_PEERS = ("own", "own", "own", "set", "dict", "list", "pairs", "Counter")
 PEER_CALLS: dict[str, tuple[str, ...]] = {
     "set": ("b.add({k})", "b.discard({k})", "b.clear()", "b.update({ks})", "b.pop()"),
     "dict": ("b.pop({k}, None)", "b.clear()", "b.update({p})", "!b[{k}] = {v}; r = None"),

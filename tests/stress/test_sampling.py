@@ -118,6 +118,14 @@ def test_scenarios_are_drawn_for_every_type(target: Target) -> None:
         assert generator.draw(number).pairs()
 
 
+def test_operands_that_break_by_themselves_are_not_shared_with_a_stranger() -> None:
+    for cls, innocent in ((LockedSet, True), (set, False)):
+        subject = Subject(target_of(cls))
+        generator = Generator(subject, catalogue_of(subject), Random(3))
+        shared = {generator.draw(number).b.partition("(")[0] for number in range(600)}
+        assert innocent == shared.isdisjoint({"iter", "OrderedDict", "deque"}), shared
+
+
 def test_banned_pairs_are_not_drawn() -> None:
     subject = Subject(target_of(set))
     generator = Generator(subject, catalogue_of(subject), Random(5))
