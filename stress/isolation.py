@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .check.ledger import Ledger
+from .children import child_command, child_environment
 from .options import HarnessError, Options
 from .verdicts import Violation, WorkloadResult
 from .workloads.histories import LEDGER, Histories
@@ -78,12 +79,11 @@ def _child(
         "only": [f"*/{name}" for name in workloads],
         "seconds": seconds,
     }
-    paths = [path or os.getcwd() for path in sys.path]
     ledger = Ledger()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), LEDGER: ledger.path}
+    environment = child_environment(**{LEDGER: ledger.path})
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", __name__],
+            child_command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 
+from ..children import child_command, child_environment
 from .contestants import Contestant
 from .crew import Crew
 from .latency import measure_latency
@@ -81,11 +80,10 @@ def _arguments(job: Job, one: Contestant) -> list[str]:
 
 def _in_child(arguments: list[str]) -> dict[str, float]:
     """Run child.py in an interpreter like this one, with the same modules to import."""
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"{__package__}.child", *arguments],
-            env={**os.environ, "PYTHONPATH": path},
+            child_command(f"{__package__}.child", *arguments),
+            env=child_environment(),
             capture_output=True,
             text=True,
             timeout=_CHILD_SECONDS,

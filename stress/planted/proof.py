@@ -7,10 +7,8 @@ all run on the build without a bug, where none may find anything.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -19,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..children import child_command, child_environment
 from .building import SOURCES, BuildError, build_base, build_mutant, compiler
 from .patching import HERE, Mutant, PatchError, apply, read_mutant
 
@@ -142,16 +141,10 @@ def run_detectors(extension: Path, names: Iterable[str]) -> subprocess.Completed
 
     Memory is filled when it is freed, so that late uses show.
     """
-    paths = [path or os.getcwd() for path in sys.path]
-    environment = {
-        **os.environ,
-        "PYTHONMALLOC": "debug",
-        "CONCURRENT_TABLES_DEBUG": "1",
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
+    environment = child_environment(PYTHONMALLOC="debug", CONCURRENT_TABLES_DEBUG="1")
     try:
         return subprocess.run(
-            [sys.executable, "-m", _SCENARIOS, str(extension), *names],
+            child_command(_SCENARIOS, str(extension), *names),
             capture_output=True,
             text=True,
             env=environment,

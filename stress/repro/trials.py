@@ -8,13 +8,13 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Collection
 from typing import Any
 
+from ..children import child_command, child_environment
 from ..options import UsageError
 from ..sampling.evidence import cause_of, lines_of, processor_seconds
 from ..sampling.facts import facts_of
@@ -209,16 +209,15 @@ class _Child:
     # -- talking ---------------------------------------------------------------------------------
 
     def _start(self) -> subprocess.Popen[str]:
-        paths = [path or os.getcwd() for path in sys.path]
         package = __name__.rpartition(".")[0]
         with open(self._errors, "w", encoding="utf-8") as errors:
             return subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", f"{package}.child"],
+                child_command(f"{package}.child"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env=child_environment(),
             )
 
     def _listen(self) -> None:

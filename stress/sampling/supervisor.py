@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from ..children import child_command, child_environment
 from ..environment import sanitized
 from ..histories import history_of_calls
 from ..options import HarnessError, UsageError
@@ -189,14 +189,13 @@ class _Supervisor:
             "sweep": self._sweep,
         }
         self.result.children += 1
-        paths = [path or os.getcwd() for path in sys.path]
         package = __name__.rpartition(".")[0]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        environment = child_environment()
         if debugging and not sanitized():
             environment.setdefault("PYTHONMALLOC", "debug")
         with open(os.path.join(folder, "errors"), "w", encoding="utf-8") as errors:
             child = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", f"{package}.child"],
+                child_command(f"{package}.child"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .. import environment
+from ..children import child_command, child_environment
 from ..planted import Proof, missing, prove
 from ..sampling.supervisor import sample
 from ..serial import SerialError, explore
@@ -138,16 +137,15 @@ def _heard(said: dict[str, Any]) -> Outcome:
 
 def _child(jobs: list[Any], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
     """What the child of the parallel runs says, while it says something."""
-    paths = [path or os.getcwd() for path in sys.path]
     package = __name__.rpartition(".")[0]
     with tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", f"{package}.parallel"],
+            child_command(f"{package}.parallel"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=child_environment(),
         )
         assert child.stdin is not None and child.stdout is not None
         guard = threading.Timer(len(jobs) * seconds + _HANG_SECONDS, child.kill)

@@ -217,3 +217,15 @@ def test_stress_runs_from_a_checkout() -> None:
     )
     assert child.returncode == 0, child.stdout + child.stderr
     assert "ConcurrentDict" in child.stdout
+
+
+def test_children_of_an_installed_harness_are_installed_ones_too(installed: Path) -> None:
+    """In a checkout's directory too, where `python -m` would find the checkout's package."""
+    code = (
+        f"import os; os.chdir({str(ROOT)!r})\n"
+        "from concurrent_tables.stress.cli import main\n"
+        "raise SystemExit(main(['run', '--target', 'builtins:dict', '--seconds', '0.5']))"
+    )
+    child = _python("-P", "-c", code, PYTHONPATH=str(installed), CONCURRENT_TABLES_PURE="1")
+    assert child.returncode == 0, child.stdout + child.stderr
+    assert "scenarios" in child.stdout
