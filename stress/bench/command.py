@@ -10,6 +10,7 @@ from typing import Any
 
 from ..options import UsageError
 from ..verdicts import ExitStatus
+from .cache_command import run_cache_command
 from .contestants import find_contestants
 from .images import load_matplotlib, write_images
 from .judge import judge
@@ -37,6 +38,14 @@ def add_bench_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(handler=run_command)
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        choices=("tables", "cache"),
+        default="tables",
+        help="what to measure (%(default)s); of the options below, cache takes --full, --threads, "
+        "--contestants, --rounds, --judge, --from and --json",
+    )
     _add_selection(parser)
     _add_effort(parser)
     _add_output(parser)
@@ -136,6 +145,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def run_command(parsed: argparse.Namespace) -> int:
     """Run `ct-stress bench`; the exit status."""
+    if parsed.subject == "cache":
+        return run_cache_command(parsed)
     options = _options(parsed)
     if parsed.list:
         return _list(options)

@@ -63,9 +63,8 @@ class TinyLfu:
 
     def victims(self) -> list[Any]:
         segments = self._segments
-        if segments.weight <= self.maxsize:
-            return []
-        self._adapt()
+        if segments.weight > self.maxsize:
+            self._adapt()
         found = segments.victims()
         self._entries -= len(found)
         return found

@@ -1,0 +1,87 @@
+"""`ct-stress bench cache`: cells, goals and the command, on little."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress.bench import cache_command, cache_rounds
+from stress.bench.cache_contestants import find_cache_contestants
+from stress.bench.cache_judge import judge_cache
+from stress.bench.cache_rounds import WORKLOADS, CacheCell, measure_cell
+from stress.bench.cache_space import bytes_per_entry
+from stress.cli import main
+from tests.cache.conftest import no_thread_stays
+
+__all__ = ["no_thread_stays"]  # a fixture: caches with ttl have a clock
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cache_rounds, "_LAP", 40)
+    monkeypatch.setattr(cache_command, "_SIZE", 30)
+    monkeypatch.setattr(cache_command, "bytes_per_entry", lambda name, entries: 100.0)
+    monkeypatch.setenv("CT_CORPUS", str(tmp_path))  # no traces
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize(("threads", "caches"), [(1, "one"), (2, "one"), (2, "each")])
+def test_every_workload_is_measured(workload: str, threads: int, caches: str) -> None:
+    contestants = [one for one in find_cache_contestants()[0] if one.side == "ours"]
+    said: list[str] = []
+    cell = CacheCell(workload, threads, caches, True, 30)
+    measure_cell(cell, contestants, 2, said.append)
+    assert said == [f"{workload}, ttl, {threads} threads, {caches}"]
+    assert len(cell.rounds["Cache"]) == 2 and cell.nanoseconds("Cache") > 0
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "result.json"
+    assert main(["bench", "cache", "--threads", "1", "--rounds", "1", "--json", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "calls, 1 threads, one" in out and "lru_cache" in out
+    assert main(["bench", "cache", "--from", str(file), "--judge"]) == 0
+    assert "to lru_cache: " in capsys.readouterr().out
+    file.write_text("{}", encoding="utf-8")
+    assert main(["bench", "cache", "--from", str(file)]) == 2
+
+
+def test_memory_is_measured_in_a_process_of_its_own() -> None:
+    size = bytes_per_entry("Cache", 1000)
+    assert size is None or size >= 0.0
+
+
+def test_goals() -> None:
+    def cell(workload: str, threads: int, caches: str = "one", **rounds: float) -> Any:
+        made = CacheCell(workload, threads, caches, False, 1)
+        made.rounds = {name: [figure] for name, figure in rounds.items()}
+        return made.as_json()
+
+    result = {
+        "cells": [
+            cell("hits", 1, Cache=100.0, moka=90.0, lru_cache=1.0),
+            cell("hits", 2, Cache=100.0, moka=210.0),
+            cell("hits", 2, "each", Cache=80.0),
+            cell("calls", 1, Cache=125.0, lru_cache=100.0),
+            cell("calls", 2, Cache=100.0, lru_cache=199.0),
+        ],
+        "traces": [
+            {"trace": "gli", "maxsize": 252, "tinylfu": 15.0, "lru": 15.6, "exact_lru": 15.6}
+        ],
+        "memory": {"Cache": 150.0, "moka": 100.0},
+    }
+    verdicts = judge_cache(json.loads(json.dumps(result)))
+    assert [(round(one.figure, 2), one.met) for one in verdicts] == [
+        (1.11, False),  # 1 thread, to the fastest other; lru_cache is not among those
+        (2.1, True),
+        (1.25, True),  # to a cache each
+        (1.25, True),  # calls
+        (1.99, False),
+        (15.0, True),  # the goal of the trace
+        (15.0, False),  # below LRU by 0.6 points
+        (0.0, True),
+        (1.5, True),
+    ]
