@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -33,6 +34,10 @@ __all__ = [
     "Watch",
     "WatchState",
 ]
+
+
+_AT_A_TIME = 64  # records that a writer feeds before another one may go on with it
+_A_MOMENT = 1e-6  # seconds; not 0: a thread that lets the GIL go for no time mostly gets it back
 
 
 class EventKind(enum.IntFlag):
@@ -350,6 +355,7 @@ class WatchState:
 
     __slots__ = (
         "_drainers",
+        "_latest",
         "log",
         "mask",
         "mutex",
@@ -366,6 +372,7 @@ class WatchState:
         self.subscriptions: tuple[weakref.ref[Subscription], ...] = ()
         self.mask = 0  # low-level watcher ids, one bit each
         self._drainers: dict[int, ForkMark] = {}  # at most one in each process (generation)
+        self._latest: ForkMark | None = None  # the drainer that began last
 
     def __len__(self) -> int:
         return len(self.watches) + len(self._live()) + self.mask.bit_count()
@@ -409,12 +416,16 @@ class WatchState:
         """Move the log to the subscriptions, in order.
 
         When another thread is at it (or this one, and a finalizer interrupted it), that drainer
-        takes the caller's records too: it looks at the log again after letting go.
+        takes the caller's records too: it looks at the log again after letting go. It also lets
+        go now and then while there are records, so that another writer may take over: writers
+        that are faster than it would otherwise keep it here for ever.
         """
         me = ForkMark()
         while self.log and self._drainers.setdefault(me.generation, me) is me:
+            self._latest, left = me, _AT_A_TIME
             try:
-                while self.log:
+                while self.log and left:
+                    left -= 1
                     record = self.log.popleft()
                     for ref in self.subscriptions:
                         subscription = ref()
@@ -422,6 +433,10 @@ class WatchState:
                             subscription._push(record)
             finally:
                 del self._drainers[me.generation]  # no call: that could fail without memory
+            if self.log and not left:
+                time.sleep(_A_MOMENT)
+                if self._latest is not me:
+                    return  # whoever came last goes on until the log is empty
 
     def close(self, table: Any) -> None:
         """The table is going away: say so to everybody and end the subscriptions."""
