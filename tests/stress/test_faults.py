@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from stress.sampling import faults
 from tests.support import run_child
 
 _HEAD = """
@@ -139,6 +140,6 @@ def test_a_forked_child_that_dies_is_told() -> None:
 
 @pytest.mark.parametrize("name", ["allocation failures", "async exceptions", "forks"])
 def test_tables_are_not_accused_under_a_fault(name: str) -> None:
-    if name == "allocation failures":
-        pytest.importorskip("stress._search", reason="the harness's extension was not built")
+    if name == "allocation failures" and not faults.CAN_FAIL:
+        pytest.skip("no extension of the harness, or CPython 3.12 or 3.13, which crash themselves")
     succeeds(_SAMPLING, name)
