@@ -28,6 +28,8 @@ __all__ = ["main"]
 _BATCH = 128  # containers
 _STILL_SECONDS = 3.0  # without any step of any thread: they wait for each other
 _SPINS = 64  # looks at the others before giving the processor away
+_LONG_WAIT = 1000  # looks after which a thread sleeps: real-time priority would keep all others out
+_NAP_SECONDS = 5e-5
 _LONGEST = 5000  # turns of an empty loop before a call; short ones are as frequent as long ones
 
 
@@ -172,7 +174,7 @@ class _Batch:
             while any(arrived[other] <= at for other in others):
                 spins += 1
                 if spins > _SPINS:
-                    time.sleep(0)
+                    time.sleep(0 if spins < _LONG_WAIT else _NAP_SECONDS)
                 if self._over:
                     return
             self._call(number, container, waits[at])

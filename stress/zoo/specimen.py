@@ -12,9 +12,9 @@ Call = tuple[Any, ...]
 NO_CALL = "with the GIL threads are switched at calls and at the ends of loops; none lies between the steps"
 
 
-def dawdle(value: Any) -> Any:
+def dawdle(value: Any, turns: int = 400) -> Any:
     """The value, a little later: a window that real threads meet, and one step of the serialised mode."""
-    for _ in range(400):
+    for _ in range(turns):
         pass
     return value
 

@@ -1,6 +1,7 @@
 """Whole dicts, sets and queues with one broken method each: the general campaign finds them.
 
-Each says in `__stress_profile__` what its correct twin keeps. The twins do all under one lock.
+Each says in `__stress_profile__` what its correct twin keeps. The twins do all under one lock. Of
+iteration they promise only that it does not raise: `zip(a, a)` iterates twice, at two moments.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from .specimen import Specimen, dawdle
 
 __all__ = ["SPECIMENS"]
 
-_ERRORS = frozenset({"KeyError", "IndexError", "ValueError", "RuntimeError"})  # of loose results
+_ERRORS = frozenset({"KeyError", "IndexError", "ValueError"})  # of loose results
+_LONG = 3000  # turns: about as long as it takes until a thread is made to give up the GIL
 
 
 class LockedDict:
@@ -23,7 +25,7 @@ class LockedDict:
     __stress_profile__ = Profile.declare(
         "LockedDict",
         atomic="__setitem__ __delitem__ pop popitem setdefault clear",
-        exact="__getitem__ get __contains__ __len__ __iter__ snapshot",
+        exact="__getitem__ get __contains__ __len__ snapshot",
         errors=_ERRORS,
         source="the zoo",
     )
@@ -266,7 +268,7 @@ class LockedSet:
     __stress_profile__ = Profile.declare(
         "LockedSet",
         atomic="add discard remove pop clear __ior__ __isub__ __iand__",
-        exact="__contains__ __len__ __iter__",
+        exact="__contains__ __len__",
         arbitrary=frozenset({"pop"}),
         errors=_ERRORS,
         source="the zoo",
@@ -373,7 +375,7 @@ class LockedQueue:
     __stress_profile__ = Profile.declare(
         "LockedQueue",
         atomic="append popleft",
-        exact="__iter__ __len__",
+        exact="__len__",
         errors=_ERRORS,
         source="the zoo",
     )
@@ -416,9 +418,9 @@ class OvertakingQueue(LockedQueue):
         self._arrived: list[Any] = []
 
     def append(self, item: Any) -> None:
-        self._arrived.append(item)
+        dawdle(self._arrived.append(item), _LONG)  # others carry it over meanwhile
         while (carried := self._next()) is not None:
-            self._data.append(dawdle(carried))
+            self._data.append(dawdle(carried, _LONG))
 
     def _next(self) -> Any:
         with self._lock:
@@ -528,6 +530,5 @@ SPECIMENS = (
         OvertakingQueue,
         LockedQueue,
         ((("append", 1), ("append", 2)), (("append", 3),)),
-        general=True,
     ),
 )
