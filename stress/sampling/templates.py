@@ -105,7 +105,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("__iter__", "min({a}, key=id, default=None)"),
     ("__iter__", "sorted({a}, key=id)"),
     ("__iter__", "any(x is None for x in {a})"),
-    ("__iter__", "list(zip({a}, {a}))"),
+    ("zip()", "list(zip({a}, {a}))"),
     ("__reversed__", "list(reversed({a}))"),
     ("__reversed__", "next(reversed({a}), None)"),
     ("list()", "[*{a}, *{a}]"),

@@ -418,7 +418,8 @@ class OvertakingQueue(LockedQueue):
         self._arrived: list[Any] = []
 
     def append(self, item: Any) -> None:
-        dawdle(self._arrived.append(item), _LONG)  # others carry it over meanwhile
+        # In one line, which is one step of the serialised mode; others carry it over meanwhile.
+        dawdle(self._arrived.append(item), _LONG)  # type: ignore[func-returns-value]
         while (carried := self._next()) is not None:
             self._data.append(dawdle(carried, _LONG))
 
