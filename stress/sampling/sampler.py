@@ -73,6 +73,8 @@ class Sampler:
         self._journal.describe({**described, "phase": "sampling"})
         outcomes.exact &= INSIDE.isdisjoint(self.faults)
         run.exact = outcomes.exact
+        if confirming:
+            gc.collect()  # garbage of the sequential runs may hold keys until somebody collects
         before = [sys.getrefcount(key) for key in woven.names["K"]]
         judges = self._sample(woven, outcomes, state, seconds)
         counts: Counter[Any] = Counter()
