@@ -52,7 +52,9 @@ def main() -> None:
             where = f"{name} {state} {kind}"
             operations = operations_of(name)
             body = _body(other, name, state, kind, operations)
-            if not steady(where, body, rounds=60, warm_up=200):
+            if steady(where, body, rounds=60, warm_up=200, counts=False):
+                continue
+            if not steady(where, body, rounds=60, warm_up=800):
                 for label, operation in operations.items():  # which one is it?
                     body = _body(other, name, state, kind, {label: operation})
                     steady(f"{where}: {label}", body)
