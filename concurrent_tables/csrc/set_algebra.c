@@ -681,12 +681,26 @@ ct_set_repr(PyObject *self)
     return result;
 }
 
+static PyObject *
+list_of_members(PyObject *members)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PySequence_List(members);
+#else /* which there keeps `members` for ever when the list's array gets no memory */
+    PyObject *list = PyList_New(PyTuple_GET_SIZE(members));
+    for (Py_ssize_t i = 0; list != NULL && i < PyTuple_GET_SIZE(members); i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(PyTuple_GET_ITEM(members, i)));
+    }
+    return list;
+#endif
+}
+
 PyObject *
 ct_set_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     PyObject *members = st == NULL ? NULL : members_of(st, self);
-    PyObject *list = members == NULL ? NULL : PySequence_List(members);
+    PyObject *list = members == NULL ? NULL : list_of_members(members);
     PyObject *arguments = list == NULL ? NULL : PyTuple_Pack(1, list);
     Py_XDECREF(list);
     Py_XDECREF(members);

@@ -14,8 +14,8 @@ PARTIAL = {"update", "update pairs", "update keywords", "|=", "|= pairs", "set m
 # When Py_ReprLeave cannot shrink its list, CPython keeps the object in it for ever, and shows what
 # is made at the same address later as "(...)".
 REPRS = {"repr", "view repr"}
-# CPython 3.11 leaks what list(), a frame or a generator was about to take over; 3.12 still list().
-LEAKS_BEFORE_3_13 = {"reduce", "watch keys"}
+# CPython 3.11 leaks what list(), a frame or a generator was about to take over.
+LEAK_IN_3_11 = {"reduce", "watch keys"}
 # Much Python code: CPython 3.12 and 3.13 crash when they have no memory for a closure.
 IN_PYTHON = {"watch", "watch keys", "subscribe"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory.operations import IN_PYTHON, LEAKS_BEFORE_3_13, PARTIAL, REPRS, operations_of
+from tests.memory.operations import IN_PYTHON, LEAK_IN_3_11, PARTIAL, REPRS, operations_of
 from tests.memory.sweep import CAN_FAIL, Sweep, World
 from tests.support import MAPPINGS, SETS
 
@@ -49,7 +49,7 @@ def test_every_operation(
     if CRASHES and state == "watched":
         pytest.skip("CPython 3.12 and 3.13 crash when they have no memory for a closure")
     monkeypatch.setattr(sys, "unraisablehook", lambda ignored: None)  # finalizers out of memory
-    untold = REPRS | (LEAKS_BEFORE_3_13 if sys.version_info < (3, 13) else set())
+    untold = REPRS | (LEAK_IN_3_11 if sys.version_info < (3, 12) else set())
     problems = {}
     for label, operation in operations_of(name).items():
         if CRASHES and label in IN_PYTHON:

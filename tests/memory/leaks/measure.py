@@ -21,7 +21,7 @@ from concurrent_tables import reclaim
 ROUNDS = 150
 WARM_UP = 100
 WINDOWS = 8
-BLOCKS = ROUNDS // 2  # a leak of one block per round is twice as much
+BLOCKS = ROUNDS // 3  # a leak of one block per round is three times as much
 BYTES = ROUNDS * 24  # and the smallest block of malloc() has 32 bytes
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 failures: list[str] = []
