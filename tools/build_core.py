@@ -15,24 +15,24 @@ from pathlib import Path
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
-PACKAGE = Path(__file__).resolve().parent.parent / "concurrent_tables"
+ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["-std=c11", "-O2", "-g", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
 
 
-def build(flags: list[str]) -> Path:
-    """Compile csrc/*.c into `concurrent_tables/_core*.so`; the path of the result."""
-    sources = sorted(str(path) for path in (PACKAGE / "csrc").glob("*.c"))
-    extension = Extension("_core", sources, extra_compile_args=FLAGS + flags, extra_link_args=flags)
-    command = build_ext(Distribution({"name": "concurrent_tables", "ext_modules": [extension]}))
+def build(package: Path, name: str, flags: list[str]) -> Path:
+    """Compile `package`/csrc/*.c into `package`/`name`*.so; the path of the result."""
+    sources = sorted(str(path) for path in (package / "csrc").glob("*.c"))
+    extension = Extension(name, sources, extra_compile_args=FLAGS + flags, extra_link_args=flags)
+    command = build_ext(Distribution({"name": package.name, "ext_modules": [extension]}))
     command.parallel = 2
     command.force = True
     with tempfile.TemporaryDirectory() as objects:
         command.build_temp = objects
-        command.build_lib = str(PACKAGE)
+        command.build_lib = str(package)
         command.ensure_finalized()
         command.run()
-    return PACKAGE / command.get_ext_filename("_core")
+    return package / command.get_ext_filename(name)
 
 
 if __name__ == "__main__":
-    print(build(sys.argv[1:]))
+    print(build(ROOT / "concurrent_tables", "_core", sys.argv[1:]))
