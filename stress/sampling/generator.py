@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from random import Random
 
+from ..profiles import Effect, Result
 from .catalogue import Catalogue, Op
 from .filling import Filler
 from .parts import PEER_CALLS, PEERS, STEADY_PEERS, weakened
@@ -16,10 +17,13 @@ __all__ = ["Generator"]
 
 _TRIES = 8  # pairs that are drawn, of which the least met is taken
 # Shares of pairs, added up: an operation that writes beside itself (what callers do most), beside
-# another one that writes, beside anything that is not an operator of views, beside anything.
-_ITSELF = 0.26
-_WRITERS = 0.50
-_PLAIN = 0.85
+# another one that writes, beside one of which something exact is promised, beside anything that is
+# not an operator of views, beside anything.
+_ITSELF = 0.24
+_WRITERS = 0.42
+_PROMISED = 0.58
+_PLAIN = 0.87
+_FURTHER = 0.5  # of further calls are of promised operations too
 
 
 class Generator:
@@ -45,11 +49,20 @@ class Generator:
         self.names = sorted(self._by_name)
         self._plain = [name for name in self.names if "." not in name]
         self._writers = [n for n in self.names if any(op.writes for op in self._by_name[n])]
+        self._promised = [name for name in self._plain if self._is_promised(name)] or self._plain
         self._unmet: deque[tuple[str, str]] | None = None  # made when it is first asked for
 
     def universe(self) -> list[tuple[str, str]]:
         """Every pair of names that can meet on one instance."""
         return [(x, y) for x in self.names for y in self.names if x <= y]
+
+    def _is_promised(self, name: str) -> bool:
+        """Whether something follows from what it returns, or from what it leaves behind."""
+        writes = name in self._writers
+        promise = self._subject.profile.promise(name, writes=writes)
+        return promise.effect is not Effect.UNKNOWN and (
+            writes or promise.result is not Result.LOOSE
+        )
 
     # -- drawing ---------------------------------------------------------------------------------
 
@@ -157,6 +170,8 @@ class Generator:
         """Changes meet changes, and every read, often; operators of views are very many."""
         if kind < _WRITERS and self._writers:
             return self._writers
+        if kind < _PROMISED:
+            return self._promised
         return self._plain if kind < _PLAIN else self.names
 
     def _name(self, names: list[str]) -> str:
@@ -205,8 +220,9 @@ class Generator:
     def _partner(self, threads: list[list[Call]]) -> str:
         """A name that may stand beside everything drawn so far."""
         names = [call.name for calls in threads for call in calls]
+        from_all = self._rng.random() >= _FURTHER
         for _ in range(8):
-            name = self._name(self.names)
+            name = self._name(self.names if from_all else self._promised)
             if not any((min(name, n), max(name, n)) in self.banned for n in names):
                 return name
         return self._rng.choice(self.names)

@@ -28,7 +28,7 @@ GENERAL_OPERATIONS = 2_000_000  # at most; ten times as many as most need
 GENERAL_SECONDS = 180.0
 TWIN_PARALLEL_SECONDS = 0.4
 TWIN_GENERAL_SECONDS = 3.0
-_SWEEP = 0.5  # of the scenarios are for pairs of operations that never met
+_SWEEP = 0.2  # of the scenarios are for pairs of operations that never met
 _HANG_SECONDS = 60.0  # of the child, beyond the time that it was given
 Progress = Callable[[str], None]
 

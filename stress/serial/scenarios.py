@@ -151,9 +151,14 @@ class _Waits(Exception):
 
 
 class _Stage:
-    """One scenario, ready to be run again and again."""
+    """One scenario, ready to be run again and again.
 
-    def __init__(self, session: Session, subject: Subject, scenario: Scenario) -> None:
+    `patient`: it has been judged before, so that how long that takes now is no reason to refuse it.
+    """
+
+    def __init__(
+        self, session: Session, subject: Subject, scenario: Scenario, *, patient: bool = False
+    ) -> None:
         self._session = session
         self._subject = subject
         self.scenario = scenario
@@ -163,12 +168,14 @@ class _Stage:
             self._state.append((0, len))
         if scenario.b:
             self._state.append((1, freeze))
-        self._prepare()
+        self._prepare(patient)
 
-    def _prepare(self) -> None:
+    def _prepare(self, patient: bool) -> None:
         self._session.release()
         self._woven: Woven = weave(self.scenario, self._subject, spinning=False)
-        self._outcomes: Outcomes = admissible(self._woven, self._state, lambda: None)
+        self._outcomes: Outcomes = admissible(
+            self._woven, self._state, lambda: None, patient=patient
+        )
         if any("Blocked" in names for names in self._outcomes.errors.values()):
             raise _Waits
 
@@ -250,7 +257,7 @@ def replay_scenario(token: str) -> ScenarioFinding | None:
         raise TokenError("the class has other operations than when the token was made")
     given = Given(choices)
     with _session(subject, facts["granularity"]) as session:
-        stage = _Stage(session, subject, scenario)
+        stage = _Stage(session, subject, scenario, patient=True)
         run, problem = stage.run(given)
     exact = digest_of(run, ()) == facts["digest"] and not given.astray
     if problem is None:

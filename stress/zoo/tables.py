@@ -111,7 +111,7 @@ class HastyPop(LockedDict):
     """`pop` looks, then deletes."""
 
     def pop(self, key: Any, *default: Any) -> Any:
-        found = self._data.get(key, self)
+        found = dawdle(self._data.get(key, self))
         if found is self:
             return super().pop(key, *default)
         self._data.pop(key, None)
@@ -122,7 +122,7 @@ class GenerousDict(LockedDict):
     """`popitem` takes the last item that it saw, which may be gone."""
 
     def popitem(self) -> tuple[Any, Any]:
-        items = list(self._data.items())
+        items = dawdle(list(self._data.items()))
         if not items:
             raise KeyError("popitem(): the dictionary is empty")
         key, value = items[-1]
@@ -134,7 +134,7 @@ class TouchingDict(LockedDict):
     """A read makes its key the most recent one, and brings it back if it was deleted meanwhile."""
 
     def __getitem__(self, key: Any) -> Any:
-        value = self._data[key]
+        value = dawdle(self._data[key])
         self._data.pop(key, None)
         self._data[key] = value
         return value
@@ -155,7 +155,7 @@ class SlowSnapshot(LockedDict):
         copied = {}
         for key in list(self._data):
             if key in self._data:
-                copied[key] = self.get(key)
+                copied[key] = dawdle(self.get(key))
         return copied
 
 
@@ -342,7 +342,10 @@ class LosingInPlace(LockedSet):
     """`-=` computes the difference and puts it in place."""
 
     def __isub__(self, other: Any) -> Any:
-        self._data = self._data.difference(set(other))
+        items = set(other)
+        with self._lock:
+            left = self._data.difference(items)
+        self._data = dawdle(left)
         return self
 
 
@@ -513,7 +516,6 @@ SPECIMENS = (
         LosingInPlace,
         LockedSet,
         ((("__isub__", (1,)),), (("add", 2),)),
-        granularity="instruction",
         general=True,
     ),
     Specimen(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stress.cli import main
+from stress.sampling import outcomes
 from stress.serial import explore
 from stress.zoo.counters import LossyCounter
 
@@ -34,6 +35,17 @@ def test_a_broken_container_is_found_and_replayed(
     message = document["findings"][0]["message"].partition("; at rest")[0]  # sets have no order
     assert message in again
     assert "the same run, step for step" in again
+
+
+def test_a_replay_refuses_nothing_for_being_slow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was fast enough for the search may be busy when a token is replayed."""
+    assert main([*SERIAL, LOSING, "--scenarios", "100", "--limit", "60"]) == 1
+    token = _token(capsys.readouterr().out)
+    monkeypatch.setattr(outcomes, "_MOST_SECONDS", 0.0)
+    assert main(["replay", token]) == 1
+    assert "the same run, step for step" in capsys.readouterr().out
 
 
 def test_a_locked_container_is_not_accused(capsys: pytest.CaptureFixture[str]) -> None:
