@@ -200,18 +200,29 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
 }
 
 static int
-core_clear(PyObject *module)
+clear_state(PyObject *module)
 {
     ct_state *st = ct_state_of_module(module);
     ct_reclaim_clear(st);
     return visit_state(st, clear_slot, NULL);
 }
 
+/*
+ * Called by the collector, which clears the parts of one piece of garbage in any order: tables may come
+ * after the module, and need its state.  The module is not freed then, once in an interpreter's life.
+ */
+static int
+core_clear(PyObject *module)
+{
+    Py_INCREF(module);
+    return clear_state(module);
+}
+
 static void
 core_free(void *module)
 {
     ct_state *st = ct_state_of_module(module);
-    core_clear(module);
+    clear_state(module);
     ct_reclaim_free(st);
 }
 

@@ -48,6 +48,7 @@ typedef struct ct_domain {
     ct_limbo *limbos;
     ct_batch *orphans; /* closed batches of ended threads */
     uint64_t retired_by_ended, freed, polls, pressure_waits, callback_errors;
+    int closed; /* no limbo is made any more: what is retired is dropped directly */
 } ct_domain;
 
 static int process_ready;
@@ -259,6 +260,9 @@ limbo_of(ct_state *st)
         return st->domain->limbos;
     }
 #endif
+    if (st->domain->closed) {
+        return NULL;
+    }
     ct_limbo *limbo = PyMem_RawCalloc(1, sizeof(ct_limbo));
     if (limbo == NULL) {
         return NULL;
@@ -379,7 +383,9 @@ ct_retire(ct_state *st, uintptr_t item, size_t nbytes)
     if (batch == NULL) {
         batch = limbo == NULL ? NULL : batch_new();
         if (batch == NULL) {
-            ct_synchronize();
+            if (!st->domain->closed) {
+                ct_synchronize();
+            }
             free_item(st, item);
             return;
         }
@@ -503,15 +509,6 @@ ct_reclaim_init(ct_state *st)
     return status;
 }
 
-/* The interpreter is going away: nobody else runs in it, so what is left is dropped directly. */
-void
-ct_reclaim_clear(ct_state *st)
-{
-    if (st->domain != NULL) {
-        ct_flush(st);
-    }
-}
-
 static void
 detach_limbo(ct_limbo *limbo)
 {
@@ -531,21 +528,33 @@ detach_limbo(ct_limbo *limbo)
 #endif
 }
 
+/*
+ * The interpreter is going away: nobody else runs in it, so what is left is dropped directly, and so is
+ * what tables that are still there retire from now on.
+ */
 void
-ct_reclaim_free(ct_state *st)
+ct_reclaim_clear(ct_state *st)
 {
     ct_domain *domain = st->domain;
     if (domain == NULL) {
         return;
     }
     ct_flush(st);
-    st->domain = NULL;
     LOCK();
+    domain->closed = 1;
     while (domain->limbos != NULL) {
         ct_limbo *limbo = domain->limbos;
         detach_limbo(limbo);
         ct_limbo_orphan(limbo);
     }
     UNLOCK();
-    PyMem_RawFree(domain);
+    ct_flush(st); /* finalizers that ran in the first one may have retired more */
+}
+
+void
+ct_reclaim_free(ct_state *st)
+{
+    ct_reclaim_clear(st);
+    PyMem_RawFree(st->domain);
+    st->domain = NULL;
 }
