@@ -9,7 +9,7 @@ from typing import Any
 from .check import FORMATS, MODELS, model_named
 from .profiles.cpython import PROFILES
 from .profiles.ours import our_profile
-from .sampling.faults import FAULTS
+from .sampling.faults import BESIDES, FAULTS
 from .serial.points import GRANULARITIES
 from .serial.strategies import STRATEGIES
 from .targets import default_targets
@@ -78,7 +78,7 @@ def _models() -> Iterator[tuple[str, str]]:
 
 
 def _faults() -> Iterator[tuple[str, str]]:
-    for name in FAULTS:
+    for name in (*FAULTS, *BESIDES):
         yield name, "beside some of the scenarios"
 
 

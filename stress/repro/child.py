@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from .. import environment
 from ..sampling.child import find_target
+from ..sampling.endings import KIND, ending, finding_of
 from ..sampling.facts import scenario_from
 from ..sampling.faults import named, prepare
 from ..sampling.journal import Journal
@@ -33,6 +34,7 @@ __all__ = ["main"]
 
 _MOST_BYTES = 6 << 30  # of address space: a corrupt list may have no end
 _SLICE_SECONDS = 0.04
+_END_SECONDS = 5.0  # for the end of an interpreter; the campaign gave it longer
 _REFUSALS = 8  # of a scenario that was measured before, or of a candidate
 _DIRTY = frozenset({"references", "operand"})  # the next release may free what is in use
 
@@ -68,7 +70,8 @@ class _Measurer:
     def __init__(self, orders: dict[str, Any], out: TextIO) -> None:
         self._out = out
         self._journal = Journal(orders["journal"])
-        self._subject = Subject(find_target(orders["target"]))
+        self._target = orders["target"]
+        self._subject = Subject(find_target(self._target))
         spinning = not environment.gil_enabled() and not environment.sanitized()
         self._sampler = Sampler(
             self._subject, self._journal, Random(orders["seed"]), spinning=spinning
@@ -90,8 +93,29 @@ class _Measurer:
             if dirty:
                 return
 
+    def _end(self, scenario: Scenario, orders: dict[str, Any]) -> None:
+        """The same with ends of interpreters: each is a sample."""
+        until = time.monotonic() + orders["seconds"]
+        samples = events = 0
+        first: dict[str, Any] = {}
+        while time.monotonic() < until:
+            samples += 1
+            seen = ending(
+                self._target, scenario, self._journal.beat, seed=samples, limit=_END_SECONDS
+            )
+            if seen is not None:
+                events += 1
+                first = first or finding_of(seen, scenario).as_json()
+            if events >= orders["enough"] or samples >= orders["samples"]:
+                break
+        said = {"samples": samples, "events": events, "failing": events, "finding": first}
+        _say(self._out, what="done", dirty=False, **said)
+
     def _measure(self, scenario: Scenario, orders: dict[str, Any]) -> bool:
         """Until the time is over or enough was seen; whether memory may be broken now."""
+        if KIND in orders["kinds"]:
+            self._end(scenario, orders)
+            return False
         until = time.monotonic() + orders["seconds"]
         kinds = set(orders["kinds"])
         samples = events = failing = refusals = 0

@@ -21,6 +21,7 @@ from textwrap import fill, indent
 from typing import Any
 
 from ..options import UsageError
+from ..sampling.endings import KIND as ENDING
 from ..sampling.facts import facts_of
 from .pieces import (
     CHECKS,
@@ -84,6 +85,8 @@ def write_test(
         UsageError: the directory cannot be written to, or what the scenario may give cannot be
             written down as a test.
     """
+    if kind == ENDING:
+        raise UsageError("what the end of an interpreter shows is not written as a test; replay it")
     identity = identity_of(target, kind, case)
     path = Path(directory) / f"test_repro_{identity}.py"
     runs = _runs(rate)

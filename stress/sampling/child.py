@@ -22,6 +22,8 @@ from .. import environment
 from ..options import UsageError
 from ..targets import Target, default_targets, resolve
 from .catalogue import catalogue_of
+from .endings import NAME as ENDINGS
+from .endings import Endings
 from .faults import Faults, prepare
 from .findings import Finding
 from .forks import SHARED
@@ -93,6 +95,7 @@ class _Session:
         self._faults = Faults(self._rng, self._subject.bears)
         self._points = self._subject.target.native and _delay_at_points(orders["seed"])
         SHARED.beat = self._journal.beat
+        self._endings = Endings(orders["target"], self._journal.beat)
         self._totals = {"scenarios": 0, "samples": 0, "operations": 0, "judged": 0, "refused": 0}
         self._done = 0  # operations in all
         self._met: dict[tuple[str, str], int] = {}
@@ -121,6 +124,7 @@ class _Session:
                 self._sampler.faults = self._faults.on
                 self._one(scenario)
             self._forked(scenario)
+            self._ended(scenario)
             if time.monotonic() - reported > _REPORT_SECONDS:
                 reported = time.monotonic()
                 self._progress(number)
@@ -150,6 +154,15 @@ class _Session:
         if trouble:
             finding = Finding("fork", trouble, scenario)
             _say(self._out, "finding", finding=self._told(finding), number=scenario.number)
+            self._generator.banned |= scenario.pairs()
+
+    def _ended(self, scenario: Scenario) -> None:
+        finding = self._endings.look(scenario)
+        self._faults.counts[ENDINGS] += self._endings.count
+        self._endings.count = 0
+        if finding is not None:
+            told = {**finding.as_json(), "faults": ()}  # nothing was on in that process
+            _say(self._out, "finding", finding=told, number=scenario.number)
             self._generator.banned |= scenario.pairs()
 
     def _told(self, finding: Finding) -> dict[str, Any]:

@@ -8,10 +8,13 @@ async exceptions     exceptions that one thread raises in another (interrupts.py
 allocation failures  in a single thread, at one of the next allocations of a method of the container
                      (csrc/nomemory.c)
 
-The last three are for containers that are written in C and promise to bear them (`Subject.bears`): Python
-code with a lock need not. Nothing exact is concluded from scenarios with one of the last two. Where
-`_search` was not built there are no allocation failures, nor on CPython 3.12 and 3.13, which crash
-without the memory for a function or its closure; their count stays 0.
+Counted beside these: watchers that raise, cores built with yield points, and daemon threads at shutdown
+(endings.py).
+
+The last three above are for containers that are written in C and promise to bear them
+(`Subject.bears`): Python code with a lock need not. Nothing exact is concluded from scenarios with
+one of the last two. Where `_search` was not built there are no allocation failures, nor on
+CPython 3.12 and 3.13, which crash without the memory for a function or its closure; their count stays 0.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
+from .endings import NAME as ENDINGS
 from .forks import forking
 from .interrupts import sending
 from .scenario import Scenario
@@ -142,7 +146,8 @@ FAULTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "async exceptions": sending,
     "allocation failures": contextlib.nullcontext,  # the threads' code does it: weave.py
 }
-BESIDES = ("raising watchers", "yield points")  # counted too; not switched on by name
+# Counted too; not switched on by name.
+BESIDES = ("raising watchers", "yield points", ENDINGS)
 _EVERYWHERE = ("collections", "thread churn", "signals")
 
 SOURCES = (_beside, _collect, _churn, _signals)  # what a test of its own needs of them

@@ -13,7 +13,8 @@ __all__ = ["Finding"]
 
 @dataclass
 class Finding:
-    """`kind` is outcome, error, unsound, references, operand, crash, abort, hang or memory.
+    """`kind` is outcome, error, unsound, references, operand, crash, abort, hang, memory, fork or
+    shutdown.
 
     `seen` of `samples` showed it; `table` are (outcome, count, expected) rows; `operations` are the
     calls involved as text, `names` their names; `evidence` has what else is known, `timeline` the calls

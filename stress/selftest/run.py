@@ -81,6 +81,8 @@ Results = Iterator[tuple[str, str, Outcome]]
 
 def _serial(specimens: list[Specimen], seed: int) -> Results:
     for specimen in specimens:
+        if not specimen.programs:
+            continue
         for side in ("broken", "correct"):
             yield specimen.name, side, _explored(specimen, side, seed)
 
@@ -107,6 +109,7 @@ def _explored(specimen: Specimen, side: str, seed: int) -> Outcome:
 
 def _parallel(specimens: list[Specimen], seed: int) -> Results:
     gil = environment.gil_enabled()
+    specimens = [each for each in specimens if each.programs]
     here = [each for each in specimens if not (gil and each.atomic_with_gil)]
     for specimen in specimens:
         if specimen not in here:

@@ -26,8 +26,9 @@ class Specimen:
     Parameters:
         name: of the bug; `about` says in a sentence what goes wrong.
         broken: makes the container with the bug. correct: makes the same without it.
-        programs: calls of two or three threads, `(method, argument, ...)`, that can show it.
-        kind: of the finding: "outcome", "order", "error" or "deadlock".
+        programs: calls of two or three threads, `(method, argument, ...)`, that can show it; none where
+            it is the end of the interpreter that shows it, which only the general campaign looks at.
+        kind: of the finding: "outcome", "order", "error", "deadlock" or "shutdown".
         granularity: "instruction" where the bug lies within one line.
         general: whether it is dict-, set- or deque-like, so that the general campaign (`ct-stress
             run --target`) finds it, without these programs.

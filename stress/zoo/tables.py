@@ -159,6 +159,43 @@ class SlowSnapshot(LockedDict):
         return copied
 
 
+class _SlowLock:
+    """A lock that is held for a while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.acquire, self.release = self._lock.acquire, self._lock.release
+
+    def __enter__(self) -> None:
+        dawdle(self._lock.acquire())
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class ClosingDict(LockedDict):
+    """All share a lock, and each takes it when it goes: a thread that was stopped may hold it."""
+
+    _shared: Any = _SlowLock()
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._lock = self._shared
+
+    def __del__(self) -> None:
+        with self._lock:
+            self._data.clear()
+
+
+class LeavingDict(ClosingDict):
+    """Does not wait for the lock when it goes."""
+
+    def __del__(self) -> None:
+        if self._lock.acquire(blocking=False):
+            self._data.clear()
+            self._lock.release()
+
+
 class SlottedDict(LockedDict):
     """An index of positions in a list; freed positions are used again."""
 
@@ -488,6 +525,15 @@ SPECIMENS = (
             (("__setitem__", "a", 1), ("__setitem__", "b", 1), ("snapshot",)),
             (("__setitem__", "a", 2), ("__setitem__", "b", 2)),
         ),
+        general=True,
+    ),
+    Specimen(
+        "lock that is taken at exit",
+        "the interpreter hangs at its end when it stopped a daemon thread that held the lock",
+        ClosingDict,
+        LeavingDict,
+        (),
+        kind="shutdown",
         general=True,
     ),
     Specimen(

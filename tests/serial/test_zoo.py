@@ -11,7 +11,8 @@ from stress.zoo import ZOO, Specimen
 
 MOST_SCHEDULES = 400
 ANSWERS = {"outcome", "order"}  # which of them comes first is the seed's
-by_name = pytest.mark.parametrize("specimen", ZOO, ids=lambda specimen: specimen.name)
+SHOWN_BY_CALLS = [specimen for specimen in ZOO if specimen.programs]
+by_name = pytest.mark.parametrize("specimen", SHOWN_BY_CALLS, ids=lambda each: each.name)
 
 
 @by_name
@@ -81,7 +82,8 @@ def test_random_priorities_find_it_too(specimen: Specimen) -> None:
 
 @pytest.mark.parametrize(
     "specimen",
-    [each for each in ZOO if sum(map(len, each.programs)) <= 2],  # a walk gets lost in longer ones
+    # A walk gets lost in longer ones.
+    [each for each in SHOWN_BY_CALLS if sum(map(len, each.programs)) <= 2],
     ids=lambda specimen: specimen.name,
 )
 def test_a_random_walk_finds_it_too(specimen: Specimen) -> None:
@@ -102,5 +104,5 @@ def found_by_chance(specimen: Specimen, strategy: str) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(ZOO) >= 36
+    assert len(SHOWN_BY_CALLS) >= 36
     assert len({specimen.name for specimen in ZOO}) == len(ZOO)

@@ -159,3 +159,27 @@ class HomelySet(LockedSet):
     def clear(self) -> None:
         if not self._abroad:
             super().clear()
+
+
+def _at_exit(finalizing: Any = sys.is_finalizing) -> bool:
+    """Whether the interpreter ends; the names of modules are gone then."""
+    return bool(finalizing())
+
+
+class HangsAtExit(LockedDict):
+    """Waits, when it goes, for a lock that nobody gives back."""
+
+    _held = threading.Lock()
+    _held.acquire()
+
+    def __del__(self, at_exit: Any = _at_exit) -> None:
+        if at_exit():
+            self._held.acquire()
+
+
+class AbortsAtExit(LockedDict):
+    """Cannot be taken down by the end of the interpreter."""
+
+    def __del__(self, at_exit: Any = _at_exit, abort: Any = os.abort) -> None:
+        if at_exit():
+            abort()
