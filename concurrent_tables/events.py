@@ -6,6 +6,11 @@ commits the change, so the log is in commit order. Everything else happens after
 the log is drained to the subscriptions (one drainer at a time, hence in order; who finds another
 one at work leaves its records to it), and the writing thread calls the callbacks for its own
 records. Nobody waits for a thread that runs a callback or the `__eq__` of a filtered key.
+
+Memory may run out anywhere in this. A record stays in the log until every subscription has it, so
+the next one who looks at the log goes on with it. Callbacks cannot be called later by another
+thread: the versions that they may not have heard of are kept with the log (`lose`), and the next
+delivery begins with one LOST event that names them.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -70,7 +75,8 @@ class Event(NamedTuple):
     - CLEARED: everything was removed by one call.
     - CLONED: an empty table was filled from a whole mapping; `new` is what it was filled with.
     - DEALLOCATED: the table is going away.
-    - LOST (subscriptions only): the versions `old` to `new`, both included, were dropped.
+    - LOST: events of the versions `old` to `new`, both included, were dropped: by a subscription
+      that was full, or since there was no memory to tell them. It passes every filter.
     """
 
     kind: EventKind
@@ -117,6 +123,8 @@ class Filter:
     def admits(self, record: Record) -> bool:
         """Whether the record passes; may run the `__eq__` of a key (no lock is held)."""
         kind, key, _, _, version = record
+        if kind is EventKind.LOST:
+            return bool(version > self.since)
         if not kind & self.kinds or (version <= self.since and kind != EventKind.DEALLOCATED):
             return False
         return self.keys is None or not kind & _PER_KEY or key in self.keys
@@ -173,13 +181,16 @@ class Watch:
         state = "active" if self._active else "cancelled"
         return f"<Watch {self.kinds!r} {state}>"
 
-    def _deliver(self, table: Any, record: Record) -> None:
+    def _deliver(self, table: Any, record: Record) -> bool:
+        """Call the callback; false when it may not have heard of the record, for lack of memory."""
         try:
             if self._active and self._filter.admits(record):
                 self.callback(Event(record[0], table, *record[1:]))
-        except BaseException:
+        except BaseException as error:
             # The write stands and the other watchers run.
             report_unraisable("Exception ignored in table watch callback", self.callback)
+            return not isinstance(error, MemoryError)
+        return True
 
 
 class Subscription:
@@ -209,6 +220,7 @@ class Subscription:
         self._table = weakref.ref(table)
         self._filter = filter
         self._queue: deque[Record] = deque()
+        self._latest = -1  # version of the record that was queued last
         self._condition = PerProcess(_reentrant_condition)
         self._loops: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self._closed = False
@@ -231,6 +243,7 @@ class Subscription:
 
         Raises TimeoutError when none came, RuntimeError when closed and empty.
         """
+        self._catch_up()
         with self._ready:
             if not self._ready.wait_for(lambda: self._queue or self._closed, timeout):
                 raise TimeoutError(f"no event within {timeout} s")
@@ -262,6 +275,7 @@ class Subscription:
         return self
 
     def __next__(self) -> Event:
+        self._catch_up()
         with self._ready:
             self._ready.wait_for(lambda: self._queue or self._closed)
             event = self._pop()
@@ -274,6 +288,7 @@ class Subscription:
 
     async def __anext__(self) -> Event:
         loop = asyncio.get_running_loop()
+        self._catch_up()
         while True:
             with self._ready:
                 event = self._pop()
@@ -293,46 +308,66 @@ class Subscription:
     # -- called by WatchState --------------------------------------------------------------------
 
     def _push(self, record: Record) -> None:
-        """Queue a record, or widen the LOST record at the end; the caller serialises pushes."""
+        """Queue a record, or widen the LOST record at the end; the caller serialises pushes.
+
+        A record whose push failed halfway is pushed again.
+        """
+        kind, version = record[0], record[4]
         try:
             if self._closed or not self._filter.admits(record):
                 return
         except BaseException:
             report_unraisable("Exception ignored in the key filter of a subscription", self)
-            return
+            kind = EventKind.LOST  # nobody knows whether it was wanted
+            record = (kind, MISSING, version, version, version)
         with self._ready:
             if self._closed:
                 return
+            last = self._queue[-1] if self._queue else None
             # The end of the table is told even when the queue is full: its version is not new.
-            if len(self._queue) < self.maxlen or record[0] is EventKind.DEALLOCATED:
+            ends = kind is EventKind.DEALLOCATED
+            if version <= self._latest and not (ends and (last is None or last[0] is not kind)):
+                pass  # it is here already
+            elif len(self._queue) < self.maxlen or ends or last is None:
                 self._queue.append(record)
+            elif last[0] is EventKind.LOST:
+                self._queue[-1] = (EventKind.LOST, MISSING, last[2], version, version)
             else:
-                last, version = self._queue[-1], record[4]
-                first = last[2] if last[0] is EventKind.LOST else version
-                if last[0] is EventKind.LOST:
-                    self._queue.pop()
-                self._queue.append((EventKind.LOST, MISSING, first, version, version))
+                self._queue.append((EventKind.LOST, MISSING, version, version, version))
+            self._latest = version
             self._wake()
 
     def _close(self) -> None:
+        self._closed = True
         with self._ready:
-            self._closed = True
             self._wake()
+
+    # -- internal --------------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Fetch what no writer has had the memory to feed."""
+        if not self._queue:
+            watch = getattr(self._table(), "_watch", None)
+            if watch is not None:
+                watch._feed()
 
     def _pop(self) -> Event | None:
         if not self._queue:
             return None
-        record = self._queue.popleft()
-        return Event(record[0], self._table(), *record[1:])
+        record = self._queue[0]
+        event = Event(record[0], self._table(), *record[1:])
+        self._queue.popleft()  # not before there was memory for the event
+        return event
 
     def _wake(self) -> None:
         self._ready.notify_all()
-        waiters, self._loops = self._loops, set()
-        for loop, waiter in waiters:
+        while self._loops:
+            entry = next(iter(self._loops))
             try:
-                loop.call_soon_threadsafe(_resolve, waiter)
+                entry[0].call_soon_threadsafe(_resolve, entry[1])
             except RuntimeError:  # that loop is closed: nobody waits there any more
-                continue
+                pass
+            self._loops.discard(entry)
 
 
 def _reentrant_condition() -> threading.Condition:
@@ -343,6 +378,29 @@ def _reentrant_condition() -> threading.Condition:
 def _resolve(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+class EventLog(deque[Record]):
+    """The records that are not fed yet, and what the callbacks missed; `_core` has one of its own."""
+
+    def __init__(self) -> None:
+        self._mutex = PerProcess(threading.RLock)
+        self._lost: tuple[int, int] | None = None
+
+    def lose(self, first: int, last: int) -> None:
+        """Some callback may not have heard of these versions."""
+        with self._mutex():
+            if self._lost is not None:
+                first, last = min(first, self._lost[0]), max(last, self._lost[1])
+            self._lost = (first, last)
+
+    def take_lost(self) -> tuple[int, int] | None:
+        """What was lost since the last time: the first and the last version of it."""
+        if self._lost is None:
+            return None
+        with self._mutex():
+            lost, self._lost = self._lost, None
+        return lost
 
 
 class WatchState:
@@ -367,7 +425,7 @@ class WatchState:
     def __init__(self, version: int, mutex: Any = None) -> None:
         self.version = version
         self.mutex = mutex
-        self.log: deque[Record] = deque()
+        self.log = EventLog()
         self.watches: tuple[Watch, ...] = ()
         self.subscriptions: tuple[weakref.ref[Subscription], ...] = ()
         self.mask = 0  # low-level watcher ids, one bit each
@@ -398,19 +456,40 @@ class WatchState:
 
     def detach(self, listener: Watch | Subscription) -> None:
         """Remove a watch or subscription; the caller is inside the table's section."""
-        self.watches = tuple([watch for watch in self.watches if watch is not listener])
+        watches = []  # no comprehension: CPython 3.11 leaks what it goes through without memory
+        for watch in self.watches:
+            if watch is not listener:
+                watches.append(watch)
+        self.watches = tuple(watches)
         self.subscriptions = self._live(
             but=listener if isinstance(listener, Subscription) else None
         )
 
-    def deliver(self, table: Any, records: Iterable[Record]) -> None:
-        """After the section: feed the subscriptions, then run the callbacks for `records`."""
+    def deliver(self, table: Any, records: Sequence[Record]) -> None:
+        """After the section: feed the subscriptions, then run the callbacks for `records`.
+
+        When it fails, for lack of memory, the caller gives the versions to `log.lose`.
+        """
         self._feed()
+        lost = self.log.take_lost()
+        if lost is not None:
+            try:
+                self._tell(table, (EventKind.LOST, MISSING, lost[0], lost[1], lost[1]))
+            except BaseException:
+                self.log.lose(lost[0], lost[1])
+                raise
         for record in records:
-            for watch in self.watches:
-                watch._deliver(table, record)
-            if self.mask:
-                _low_level(self.mask, Event(record[0], table, *record[1:]))
+            self._tell(table, record)
+
+    def _tell(self, table: Any, record: Record) -> None:
+        told = True
+        for watch in self.watches:
+            told &= watch._deliver(table, record)
+        if self.mask:
+            told &= _low_level(self.mask, Event(record[0], table, *record[1:]))
+        if not told:
+            first = record[2] if record[0] is EventKind.LOST else record[4]
+            self.log.lose(first, record[4])
 
     def _feed(self) -> None:
         """Move the log to the subscriptions, in order.
@@ -426,11 +505,12 @@ class WatchState:
             try:
                 while self.log and left:
                     left -= 1
-                    record = self.log.popleft()
+                    record = self.log[0]
                     for ref in self.subscriptions:
                         subscription = ref()
                         if subscription is not None:
                             subscription._push(record)
+                    self.log.popleft()  # now that everybody has it
             finally:
                 del self._drainers[me.generation]  # no call: that could fail without memory
             if self.log and not left:
@@ -440,16 +520,19 @@ class WatchState:
 
     def close(self, table: Any) -> None:
         """The table is going away: say so to everybody and end the subscriptions."""
-        record: Record = (EventKind.DEALLOCATED, MISSING, MISSING, MISSING, self.version)
-        self.log.append(record)
-        self.deliver(table, (record,))
-        for ref in self.subscriptions:
-            subscription = ref()
-            if subscription is not None:
-                subscription._close()
+        try:
+            record: Record = (EventKind.DEALLOCATED, MISSING, MISSING, MISSING, self.version)
+            self.log.append(record)
+            self.deliver(table, (record,))
+        finally:
+            self._feed()  # what lacked memory a moment ago: nobody else will
+            for ref in self.subscriptions:
+                subscription = ref()
+                if subscription is not None:
+                    subscription._close()
 
 
-def _low_level(mask: int, event: Event) -> None:
+def _low_level(mask: int, event: Event) -> bool:
     from . import watchers
 
-    watchers._deliver(mask, event)
+    return watchers._deliver(mask, event)

@@ -146,8 +146,12 @@ def _watches(number: int, table: Any) -> bool:
     return watcher is not None and id(table) in watcher.tables
 
 
-def _deliver(mask: int, event: Event) -> None:
-    """Call the watchers whose bits are in `mask` (events.WatchState, after the section)."""
+def _deliver(mask: int, event: Event) -> bool:
+    """Call the watchers whose bits are in `mask` (events.WatchState, after the section).
+
+    False when one of them may not have heard of the event, for lack of memory.
+    """
+    told = True
     address = id(event.table)
     for number in range(MAX_WATCHERS):
         watcher = _watchers.get(number) if mask >> number & 1 else None
@@ -155,7 +159,9 @@ def _deliver(mask: int, event: Event) -> None:
             continue
         try:
             watcher.callback(event)
-        except BaseException:
+        except BaseException as error:
             report_unraisable("Exception ignored in low-level table watcher", watcher.callback)
+            told &= not isinstance(error, MemoryError)
         if event.kind is EventKind.DEALLOCATED:
             watcher.tables.pop(address, None)
+    return told

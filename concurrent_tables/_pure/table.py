@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .._hooks import report_unraisable
 from ..events import ALL_KINDS, Event, EventKind, Filter, Record, Subscription, Watch, WatchState
 from . import debug
 from .critical_section import CriticalSection, Mutex
@@ -78,7 +79,16 @@ class Pending:
             records, self.records = self.records, []
             watch = table._watch
             if watch is not None:
-                watch.deliver(table._event_table(), records)
+                _deliver(watch, table._event_table(), records)
+
+
+def _deliver(watch: WatchState, table: Any, records: list[Record]) -> None:
+    """Tell the watchers; what fails is told with the next delivery."""
+    try:
+        watch.deliver(table, records)
+    except BaseException:
+        report_unraisable("Exception ignored while telling the watchers of a table", watch)
+        watch.log.lose(records[0][4], records[-1][4])
 
 
 class WriteSection:

@@ -28,8 +28,10 @@ class _Translator:
         self.callback = callback
 
     def __call__(self, event: Event) -> None:
-        old = event.old if event.old is MISSING else event.old.value
-        new = event.new if event.new is MISSING else event.new.value
+        old, new = event.old, event.new
+        if event.kind is not EventKind.LOST:  # whose versions stay as they are
+            old = old if old is MISSING else old.value
+            new = new if new is MISSING else new.value
         self.callback(event._replace(table=self.cache(), old=old, new=new))
 
 

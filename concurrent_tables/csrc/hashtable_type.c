@@ -303,20 +303,20 @@ table_destroy(PyObject *self, PyObject *Py_UNUSED(ignored))
 /* -- the rest ----------------------------------------------------------------------------------- */
 
 static PyObject *
-chain_as_list(const ct_entries *chain)
+chain_as_tuple(const ct_entries *chain)
 {
     Py_ssize_t count = chain == NULL ? 0 : Py_SIZE(chain);
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+    PyObject *made = PyTuple_New(count);
+    for (Py_ssize_t i = 0; made != NULL && i < count; i++) {
         const ct_pair *pair = &chain->pairs[i];
         PyObject *item = Py_BuildValue("(KOO)", (unsigned long long)pair->hash, pair->key, pair->value);
         if (item == NULL) {
-            Py_CLEAR(list);
+            Py_CLEAR(made);
             break;
         }
-        PyList_SET_ITEM(list, i, item);
+        PyTuple_SET_ITEM(made, i, item);
     }
-    return list;
+    return made;
 }
 
 static size_t
@@ -334,19 +334,20 @@ table_layout(PyObject *self, PyObject *Py_UNUSED(ignored))
     uint64_t version;
     Py_ssize_t used = 0;
     ct_entries **chains = ct_hashtable_chains(t, &block, &version);
-    PyObject *buckets = chains == NULL ? NULL : PyList_New(Py_SIZE(block)), *layout = NULL;
+    PyObject *buckets = chains == NULL ? NULL : PyTuple_New(Py_SIZE(block)), *layout = NULL;
     for (Py_ssize_t i = 0; buckets != NULL && i < Py_SIZE(block); i++) {
-        PyObject *list = chain_as_list(chains[i]);
-        if (list == NULL) {
+        PyObject *chain = chain_as_tuple(chains[i]);
+        if (chain == NULL) {
             Py_CLEAR(buckets);
             break;
         }
-        used += PyList_GET_SIZE(list);
-        PyList_SET_ITEM(buckets, i, list);
+        used += PyTuple_GET_SIZE(chain);
+        PyTuple_SET_ITEM(buckets, i, chain);
     }
     PyObject *nothing = PyTuple_New(0), *watch = ct_watch_get(self, NULL);
-    Py_ssize_t watchers = watch == NULL || watch == Py_None ? 0 : PyObject_Size(watch);
-    if (buckets != NULL && nothing != NULL && watchers >= 0) {
+    int made = buckets != NULL && nothing != NULL;
+    Py_ssize_t watchers = !made || watch == Py_None ? 0 : PyObject_Size(watch);
+    if (made && watchers >= 0) {
         PyObject *arguments = Py_BuildValue(
             "{s:s,s:i,s:i,s:O,s:O,s:O,s:O,s:O,s:n,s:n,s:n,s:n,s:O,s:O,s:O,s:K,s:K,s:n,s:O}", "kind",
             "hashtable", "log2_size", block->log2_size, "index_width", 0, "index", nothing, "hashes",

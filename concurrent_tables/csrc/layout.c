@@ -1,56 +1,59 @@
-/* The raw layouts that inspect_table() walks: plain copies of a block's columns. */
+/* The raw layouts that inspect_table() walks: plain copies of a block's columns.
+ *
+ * Columns are tuples: PyList_New(n) of a free-threaded CPython 3.14 crashes when there is memory for
+ * the list and none for its items.
+ */
 #include "views.h"
 
-/* A list of `count` (already referenced) objects, `null` where there is none. */
-static PyObject *
-index_list(const ct_keys *keys)
+PyObject *
+ct_index_column(const ct_keys *keys)
 {
     Py_ssize_t size = (Py_ssize_t)1 << keys->log2_size;
-    PyObject *list = PyList_New(size);
-    for (Py_ssize_t i = 0; list != NULL && i < size; i++) {
+    PyObject *made = PyTuple_New(size);
+    for (Py_ssize_t i = 0; made != NULL && i < size; i++) {
         PyObject *number = PyLong_FromSsize_t(ct_index_get(keys, (size_t)i));
         if (number == NULL) {
-            Py_CLEAR(list);
+            Py_CLEAR(made);
             break;
         }
-        PyList_SET_ITEM(list, i, number);
+        PyTuple_SET_ITEM(made, i, number);
     }
-    return list;
+    return made;
 }
 
 static PyObject *
-hash_list(const ct_keys *keys)
+hash_column(const ct_keys *keys)
 {
     if (keys->kind == CT_UNICODE) {
         return Py_NewRef(Py_None);
     }
-    PyObject *list = PyList_New(keys->capacity);
+    PyObject *made = PyTuple_New(keys->capacity);
     Py_ssize_t count = ct_load_acquire(&keys->nentries);
-    for (Py_ssize_t i = 0; list != NULL && i < keys->capacity; i++) {
+    for (Py_ssize_t i = 0; made != NULL && i < keys->capacity; i++) {
         PyObject *number = PyLong_FromSsize_t(i < count ? ct_any_entries(keys)[i].hash : 0);
         if (number == NULL) {
-            Py_CLEAR(list);
+            Py_CLEAR(made);
             break;
         }
-        PyList_SET_ITEM(list, i, number);
+        PyTuple_SET_ITEM(made, i, number);
     }
-    return list;
+    return made;
 }
 
 /* The keys or values of the live entries; `null` (MISSING never is in a table) elsewhere. */
 static PyObject *
 column(const ct_keys *keys, PyObject *null, int values)
 {
-    PyObject *list = PyList_New(keys->capacity);
+    PyObject *made = PyTuple_New(keys->capacity);
     Py_ssize_t count = ct_load_acquire(&keys->nentries);
-    for (Py_ssize_t i = 0; list != NULL && i < keys->capacity; i++) {
+    for (Py_ssize_t i = 0; made != NULL && i < keys->capacity; i++) {
         PyObject *item = i < count ? ct_entry_value(keys, i) : NULL;
         if (item != NULL && !values) {
             item = ct_entry_key(keys, i);
         }
-        PyList_SET_ITEM(list, i, Py_NewRef(item != NULL ? item : null));
+        PyTuple_SET_ITEM(made, i, Py_NewRef(item != NULL ? item : null));
     }
-    return list;
+    return made;
 }
 
 /* Whether each live index slot has the tag of its entry's hash: no lookup finds a key without. */
@@ -77,7 +80,7 @@ layout_of_block(ct_state *st, ct_keys *keys, Py_ssize_t used, PyObject *more)
         "{s:s,s:i,s:i,s:N,s:N,s:N,s:N,s:N,s:n,s:n,s:n,s:n,s:O,s:O,s:(nn)}",
         "kind", keys->kind == CT_UNICODE ? "unicode" : "general",
         "log2_size", keys->log2_size, "index_width", 1 << keys->width,
-        "index", index_list(keys), "hashes", hash_list(keys),
+        "index", ct_index_column(keys), "hashes", hash_column(keys),
         "keys", column(keys, st->missing, 0), "values", column(keys, st->missing, 1),
         "order", PyObject_CallFunction((PyObject *)&PyRange_Type, "n", count),
         "used", used, "filled", count, "capacity", keys->capacity,

@@ -1,34 +1,35 @@
-/* The raw layouts of sets that inspect_table() walks: plain copies of a block's columns. */
+/* The raw layouts of sets that inspect_table() walks: plain copies of a block's columns,
+ * as tuples (see layout.c). */
 #include "set.h"
 
 static PyObject *
-hash_list(const ct_set_keys *block, Py_ssize_t size)
+hash_column(const ct_set_keys *block, Py_ssize_t size)
 {
-    PyObject *list = PyList_New(size);
-    for (Py_ssize_t i = 0; list != NULL && i < size; i++) {
+    PyObject *made = PyTuple_New(size);
+    for (Py_ssize_t i = 0; made != NULL && i < size; i++) {
         int written = ct_load_relaxed(&((ct_set_keys *)block)->slots[i].key) != 0;
         PyObject *number = PyLong_FromSsize_t(written ? block->slots[i].hash : 0);
         if (number == NULL) {
-            Py_CLEAR(list);
+            Py_CLEAR(made);
             break;
         }
-        PyList_SET_ITEM(list, i, number);
+        PyTuple_SET_ITEM(made, i, number);
     }
-    return list;
+    return made;
 }
 
 static PyObject *
-key_list(ct_state *st, const ct_set_keys *block, Py_ssize_t size)
+key_column(ct_state *st, const ct_set_keys *block, Py_ssize_t size)
 {
-    PyObject *list = PyList_New(size);
-    for (Py_ssize_t i = 0; list != NULL && i < size; i++) {
+    PyObject *made = PyTuple_New(size);
+    for (Py_ssize_t i = 0; made != NULL && i < size; i++) {
         uintptr_t word = ct_load_relaxed(&((ct_set_keys *)block)->slots[i].key);
         PyObject *shown = word == 0         ? st->extra_objects[CT_XO_NULL]
                           : word == CT_DEAD ? st->extra_objects[CT_XO_DEAD]
                                             : (PyObject *)word;
-        PyList_SET_ITEM(list, i, Py_NewRef(shown));
+        PyTuple_SET_ITEM(made, i, Py_NewRef(shown));
     }
-    return list;
+    return made;
 }
 
 /* Layout(...) of a block that does not change meanwhile; `more` (stolen): further arguments. */
@@ -39,7 +40,7 @@ layout_of_block(ct_state *st, const ct_set_keys *block, PyObject *more)
     PyObject *arguments = more == NULL ? NULL : Py_BuildValue(
         "{s:s,s:i,s:i,s:(),s:N,s:N,s:(),s:(),s:n,s:n,s:n,s:n,s:O,s:O}",
         "kind", "set", "log2_size", block->log2_size, "index_width", 0, "index",
-        "hashes", hash_list(block, size), "keys", key_list(st, block, size), "values",
+        "hashes", hash_column(block, size), "keys", key_column(st, block, size), "values",
         "order", "used", ct_set_count(block), "filled", ct_set_filled(block),
         "capacity", block->capacity, "nbytes", (Py_ssize_t)ct_set_nbytes(block),
         "null", st->extra_objects[CT_XO_NULL], "dead", st->extra_objects[CT_XO_DEAD]);

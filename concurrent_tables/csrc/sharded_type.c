@@ -363,8 +363,9 @@ layout_held(ct_sharded *s)
         }
         PyTuple_SET_ITEM(parts, i, part);
     }
-    Py_ssize_t watchers = s->watch == NULL ? 0 : PyObject_Size(s->watch);
-    if (parts != NULL && nothing != NULL && watchers >= 0 && add_up(parts, sums) == 0) {
+    int made = parts != NULL && nothing != NULL;
+    Py_ssize_t watchers = !made || s->watch == NULL ? 0 : PyObject_Size(s->watch);
+    if (made && watchers >= 0 && add_up(parts, sums) == 0) {
         PyObject *arguments = Py_BuildValue(
             "{s:s,s:i,s:n,s:O,s:O,s:O,s:O,s:O,s:n,s:n,s:n,s:n,s:O,s:O,s:K,s:K,s:n,s:O,s:O}", "kind",
             "sharded", "log2_size", 64 - s->shift, "index_width", sums[INDEX_WIDTH], "index", nothing,

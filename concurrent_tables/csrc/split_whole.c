@@ -632,50 +632,45 @@ ct_split_update_many(PyObject *self, PyObject *changes)
 /* -- the layout --------------------------------------------------------------------------------- */
 
 static PyObject *
-index_column(ct_keys *keys)
+names_column(ct_shared *shared)
 {
-    PyObject *list = PyList_New(1 << CT_NAMES_LOG2);
-    for (Py_ssize_t i = 0; list != NULL && i < 1 << CT_NAMES_LOG2; i++) {
-        PyObject *number = PyLong_FromSsize_t(ct_index_get(keys, (size_t)i));
-        if (number == NULL) {
-            Py_CLEAR(list);
-            break;
-        }
-        PyList_SET_ITEM(list, i, number);
+    Py_ssize_t names = ct_shared_count(shared), size = shared->keys->capacity;
+    PyObject *column = PyTuple_New(size);
+    for (Py_ssize_t i = 0; column != NULL && i < size; i++) {
+        PyObject *shown = i < names ? ct_shared_name(shared, i) : shared->st->missing;
+        PyTuple_SET_ITEM(column, i, Py_NewRef(shown));
     }
-    return list;
+    return column;
 }
 
 static PyObject *
-padded_list(Py_ssize_t size, PyObject *filler)
+values_column(ct_shared *shared, const ct_columns *columns)
 {
-    PyObject *list = PyList_New(size);
-    for (Py_ssize_t i = 0; list != NULL && i < size; i++) {
-        PyList_SET_ITEM(list, i, Py_NewRef(filler));
+    Py_ssize_t size = shared->keys->capacity;
+    PyObject *column = PyTuple_New(size);
+    for (Py_ssize_t i = 0; column != NULL && i < size; i++) {
+        PyObject *shown = shared->st->missing;
+        for (Py_ssize_t k = 0; k < columns->count; k++) {
+            shown = columns->order[k] == i ? columns->values[k] : shown;
+        }
+        PyTuple_SET_ITEM(column, i, Py_NewRef(shown));
     }
-    return list;
+    return column;
 }
 
-static int
-fill_lists(ct_shared *shared, const ct_columns *columns, PyObject *keys, PyObject *values,
-           PyObject *order)
+static PyObject *
+order_column(const ct_columns *columns)
 {
-    Py_ssize_t names = ct_shared_count(shared);
-    if (keys == NULL || values == NULL || order == NULL) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < names; i++) {
-        PyList_SetItem(keys, i, Py_NewRef(ct_shared_name(shared, i)));
-    }
-    for (Py_ssize_t i = 0; i < columns->count; i++) {
+    PyObject *column = PyTuple_New(columns->count);
+    for (Py_ssize_t i = 0; column != NULL && i < columns->count; i++) {
         PyObject *number = PyLong_FromLong(columns->order[i]);
         if (number == NULL) {
-            return -1;
+            Py_CLEAR(column);
+            break;
         }
-        PyTuple_SET_ITEM(order, i, number);
-        PyList_SetItem(values, columns->order[i], Py_NewRef(columns->values[i]));
+        PyTuple_SET_ITEM(column, i, number);
     }
-    return 0;
+    return column;
 }
 
 static PyObject *
@@ -683,28 +678,21 @@ layout_of_columns(ct_shared *shared, const ct_columns *columns)
 {
     ct_state *st = shared->st;
     Py_ssize_t watchers = columns->watch == NULL ? 0 : PyObject_Size(columns->watch);
-    PyObject *index = index_column(shared->keys), *layout = NULL;
-    PyObject *keys = padded_list(shared->keys->capacity, st->missing);
-    PyObject *values = padded_list(shared->keys->capacity, st->missing);
-    PyObject *order = PyTuple_New(columns->count), *nothing = PyTuple_New(0);
-    if (index != NULL && nothing != NULL && watchers >= 0
-        && fill_lists(shared, columns, keys, values, order) == 0) {
-        PyObject *arguments = Py_BuildValue(
-            "{s:s,s:i,s:i,s:O,s:O,s:O,s:O,s:O,s:n,s:n,s:n,s:n,s:O,s:O,s:K,s:K,s:n,s:O}",
-            "kind", "split", "log2_size", CT_NAMES_LOG2, "index_width", 1, "index", index,
-            "hashes", Py_None, "keys", keys, "values", values, "order", order, "used",
-            columns->count, "filled", columns->count, "capacity", columns->capacity, "nbytes",
-            columns->capacity * (Py_ssize_t)sizeof(ct_word), "null", st->missing, "dead", st->module,
-            "version", (unsigned long long)columns->version, "keys_version",
-            (unsigned long long)columns->keys_version, "watchers", watchers, "shared",
-            columns->shared ? Py_True : Py_False);
-        layout = arguments == NULL ? NULL : PyObject_Call(st->layout_type, nothing, arguments);
-        Py_XDECREF(arguments);
+    PyObject *layout = NULL, *nothing = watchers < 0 ? NULL : PyTuple_New(0);
+    PyObject *arguments = nothing == NULL ? NULL : Py_BuildValue(
+        "{s:s,s:i,s:i,s:N,s:O,s:N,s:N,s:N,s:n,s:n,s:n,s:n,s:O,s:O,s:K,s:K,s:n,s:O}",
+        "kind", "split", "log2_size", CT_NAMES_LOG2, "index_width", 1, "index",
+        ct_index_column(shared->keys), "hashes", Py_None, "keys", names_column(shared), "values",
+        values_column(shared, columns), "order", order_column(columns), "used",
+        columns->count, "filled", columns->count, "capacity", columns->capacity, "nbytes",
+        columns->capacity * (Py_ssize_t)sizeof(ct_word), "null", st->missing, "dead", st->module,
+        "version", (unsigned long long)columns->version, "keys_version",
+        (unsigned long long)columns->keys_version, "watchers", watchers, "shared",
+        columns->shared ? Py_True : Py_False);
+    if (arguments != NULL) {
+        layout = PyObject_Call(st->layout_type, nothing, arguments);
     }
-    Py_XDECREF(index);
-    Py_XDECREF(keys);
-    Py_XDECREF(values);
-    Py_XDECREF(order);
+    Py_XDECREF(arguments);
     Py_XDECREF(nothing);
     return layout;
 }

@@ -340,6 +340,7 @@ typedef struct {
     Py_ssize_t nevents, events_room;
     ct_event first;
     PyObject *watch;      /* the WatchState to tell */
+    struct ct_event_log *log; /* its log; set with it */
     ct_event_node *spare; /* reserved for the next event */
 } ct_pending;
 

@@ -29,6 +29,7 @@ PyObject *ct_view_new(ct_state *st, PyObject *table, int what);
 ct_state *ct_state_of_mapping(PyObject *table);
 
 /* layout.c: what inspect_table() walks. */
+PyObject *ct_index_column(const ct_keys *keys); /* the index as a tuple of int */
 PyObject *ct_layout_of_table(PyObject *table, PyObject *ignored);
 PyObject *ct_layout_of_frozen(PyObject *table, PyObject *ignored);
 

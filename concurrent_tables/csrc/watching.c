@@ -1,220 +1,7 @@
-/* The event log, delivery, and the methods that register watchers.  See watching.h. */
+/* Delivery of events, and the methods that register watchers.  See watching.h. */
 #include "watching.h"
+#include "event_log.h"
 #include "exclusive.h"
-
-/* -- the log ------------------------------------------------------------------------------------ */
-
-struct ct_event_node {
-    ct_event_node *next;
-    ct_event event;
-};
-
-/* Written inside sections, read by WatchState._feed: guarded by a spin lock that is held for a few
- * loads and stores, never while anything can wait. */
-typedef struct ct_event_log {
-    PyObject_HEAD
-    ct_int busy;
-    ct_u64 version; /* of the last event */
-    ct_event_node *head, *tail;
-    ct_ssize length;
-    ct_state *st;
-} ct_event_log;
-
-static void
-log_lock(ct_event_log *log)
-{
-    int idle = 0;
-    while (!ct_cas_seq_cst(&log->busy, &idle, 1)) {
-        idle = 0;
-    }
-}
-
-static void
-log_unlock(ct_event_log *log)
-{
-    ct_store_release(&log->busy, 0);
-}
-
-static void
-event_copy(ct_event *to, const ct_event *from)
-{
-    *to = *from;
-    Py_XINCREF(to->key);
-    Py_XINCREF(to->old_value);
-    Py_XINCREF(to->new_value);
-}
-
-static void
-event_clear(ct_event *event)
-{
-    Py_CLEAR(event->key);
-    Py_CLEAR(event->old_value);
-    Py_CLEAR(event->new_value);
-}
-
-/* (kind, key, old, new, version): what events.py calls a record. */
-static PyObject *
-event_as_record(ct_state *st, const ct_event *event)
-{
-    int bit = 0;
-    while ((1 << bit) != event->kind) {
-        bit++;
-    }
-#define OR_MISSING(o) ((o) != NULL ? (o) : st->missing)
-    return Py_BuildValue("(OOOOK)", st->kinds[bit], OR_MISSING(event->key),
-                         OR_MISSING(event->old_value), OR_MISSING(event->new_value),
-                         (unsigned long long)event->version);
-#undef OR_MISSING
-}
-
-static ct_event_node *
-log_pop(ct_event_log *log)
-{
-    log_lock(log);
-    ct_event_node *node = log->head;
-    if (node != NULL) {
-        log->head = node->next;
-        if (log->head == NULL) {
-            log->tail = NULL;
-        }
-        ct_add_relaxed(&log->length, -1);
-    }
-    log_unlock(log);
-    return node;
-}
-
-/* `version`: 0 takes the next one. */
-static uint64_t
-log_push(ct_event_log *log, ct_event_node *node, uint64_t version)
-{
-    node->next = NULL;
-    log_lock(log);
-    if (version == 0) {
-        version = ct_load_relaxed(&log->version) + 1;
-        ct_store_relaxed(&log->version, version);
-    }
-    node->event.version = version;
-    if (log->tail == NULL) {
-        log->head = node;
-    }
-    else {
-        log->tail->next = node;
-    }
-    log->tail = node;
-    ct_add_relaxed(&log->length, 1);
-    log_unlock(log);
-    return version;
-}
-
-static PyObject *
-log_popleft(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    ct_event_log *log = (ct_event_log *)self;
-    ct_event_node *node = log_pop(log);
-    if (node == NULL) {
-        PyErr_SetString(PyExc_IndexError, "pop from an empty event log");
-        return NULL;
-    }
-    PyObject *record = event_as_record(log->st, &node->event);
-    event_clear(&node->event);
-    PyMem_Free(node);
-    return record;
-}
-
-/* WatchState.close appends its DEALLOCATED record. */
-static PyObject *
-log_append(PyObject *self, PyObject *record)
-{
-    ct_event_log *log = (ct_event_log *)self;
-    ct_event event = {0};
-    long kind;
-    unsigned long long version;
-    PyObject *key, *old_value, *new_value;
-    if (!PyTuple_Check(record)
-        || !PyArg_ParseTuple(record, "lOOOK", &kind, &key, &old_value, &new_value, &version)) {
-        return NULL;
-    }
-    ct_event_node *node = PyMem_Calloc(1, sizeof(*node));
-    if (node == NULL) {
-        return PyErr_NoMemory();
-    }
-    event.kind = (int)kind;
-    event.key = key;
-    event.old_value = old_value;
-    event.new_value = new_value;
-    event_copy(&node->event, &event);
-    log_push(log, node, version);
-    Py_RETURN_NONE;
-}
-
-static Py_ssize_t
-log_length(PyObject *self)
-{
-    return ct_load_relaxed(&((ct_event_log *)self)->length);
-}
-
-static int
-log_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    for (ct_event_node *node = ((ct_event_log *)self)->head; node != NULL; node = node->next) {
-        Py_VISIT(node->event.key);
-        Py_VISIT(node->event.old_value);
-        Py_VISIT(node->event.new_value);
-    }
-    return 0;
-}
-
-static int
-log_clear(PyObject *self)
-{
-    ct_event_node *node;
-    while ((node = log_pop((ct_event_log *)self)) != NULL) {
-        event_clear(&node->event);
-        PyMem_Free(node);
-    }
-    return 0;
-}
-
-static void
-log_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    log_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMethodDef log_methods[] = {
-    {"popleft", log_popleft, METH_NOARGS, "Remove and return the oldest record."},
-    {"append", log_append, METH_O, "Add a record with the version it names."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot log_slots[] = {
-    {Py_tp_doc, "Events of a table in commit order, until its WatchState takes them."},
-    {Py_tp_methods, log_methods},
-    {Py_sq_length, log_length},
-    {Py_tp_traverse, log_traverse},
-    {Py_tp_clear, log_clear},
-    {Py_tp_dealloc, log_dealloc},
-    {0, NULL},
-};
-
-static PyType_Spec log_spec = {
-    .name = "concurrent_tables._core.EventLog",
-    .basicsize = sizeof(ct_event_log),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = log_slots,
-};
-
-int
-ct_event_log_type_init(PyObject *module, ct_state *st)
-{
-    st->event_log_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &log_spec, NULL);
-    return st->event_log_type == NULL ? -1 : 0;
-}
 
 /* -- inside the section ------------------------------------------------------------------------- */
 
@@ -275,13 +62,14 @@ ct_event_log_held(ct_table *t, ct_pending *pending, const ct_event *event)
     ct_event_node *node = pending->spare;
     ct_event *mine = &pending->events[pending->nevents++];
     pending->spare = node->next;
-    event_copy(&node->event, event);
-    event_copy(mine, event);
+    ct_event_copy(&node->event, event);
+    ct_event_copy(mine, event);
     CT_POINT(event_log);
-    mine->version = log_push(t->log, node, 0);
+    mine->version = ct_log_push(t->log, node, 0);
     if (pending->watch == NULL) {
         Py_INCREF(t->watch);
         pending->watch = t->watch;
+        pending->log = t->log;
     }
 }
 
@@ -289,15 +77,13 @@ void
 ct_event_skip_held(ct_table *t)
 {
     if (t->log != NULL) {
-        log_lock(t->log);
-        ct_store_relaxed(&t->log->version, ct_load_relaxed(&t->log->version) + 1);
-        log_unlock(t->log);
+        ct_log_skip(t->log);
     }
 }
 
 /* -- after the section -------------------------------------------------------------------------- */
 
-static void
+static int
 deliver_records(ct_table *t, PyObject *watch, PyObject *records)
 {
     PyObject *table = t->parent != NULL ? t->parent : (PyObject *)t;
@@ -305,34 +91,61 @@ deliver_records(ct_table *t, PyObject *watch, PyObject *records)
         PyObject_CallMethodObjArgs(watch, t->st->str_deliver, table, records, NULL);
     if (result == NULL) {
         PyErr_WriteUnraisable(watch);
+        return -1;
     }
-    Py_XDECREF(result);
+    Py_DECREF(result);
+    return 0;
+}
+
+/* The events of `pending`, which are cleared in any case; NULL without memory. */
+static PyObject *
+take_records(ct_pending *pending)
+{
+    ct_state *st = pending->t->st;
+    PyObject *records = PyTuple_New(pending->nevents);
+    for (Py_ssize_t i = 0; i < pending->nevents; i++) {
+        PyObject *record = records == NULL ? NULL : ct_event_as_record(st, &pending->events[i]);
+        if (record == NULL) {
+            Py_CLEAR(records);
+        }
+        else {
+            PyTuple_SET_ITEM(records, i, record);
+        }
+    }
+    if (records == NULL) {
+        PyErr_WriteUnraisable(pending->watch);
+    }
+    for (Py_ssize_t i = 0; i < pending->nevents; i++) {
+        ct_event_clear(&pending->events[i]);
+    }
+    return records;
 }
 
 void
 ct_deliver(ct_pending *pending)
 {
-    ct_state *st = pending->t->st;
-    PyObject *watch = pending->watch, *records = PyList_New(0);
-    pending->watch = NULL;
-    for (Py_ssize_t i = 0; i < pending->nevents; i++) {
-        PyObject *record = records == NULL ? NULL : event_as_record(st, &pending->events[i]);
-        if (record == NULL || PyList_Append(records, record) < 0) {
-            PyErr_WriteUnraisable(watch);
+    PyObject *watch = pending->watch;
+    uint64_t first = pending->events[0].version;
+    uint64_t last = pending->events[pending->nevents - 1].version;
+    PyObject *records = take_records(pending);
+    if (records == NULL || deliver_records(pending->t, watch, records) < 0) {
+        /* Callbacks get one LOST event for all of it; the log still has what subscriptions need.
+         * Perhaps there is memory for both again, else the next delivery sees to it. */
+        ct_log_lose(pending->log, first, last);
+        PyObject *nothing = PyTuple_New(0);
+        if (nothing != NULL) {
+            deliver_records(pending->t, watch, nothing);
+            Py_DECREF(nothing);
         }
-        Py_XDECREF(record);
-        event_clear(&pending->events[i]);
     }
+    Py_XDECREF(records);
     pending->nevents = 0;
     if (pending->events != &pending->first) {
         PyMem_Free(pending->events);
         pending->events = &pending->first;
         pending->events_room = 1;
     }
-    if (records != NULL) {
-        deliver_records(pending->t, watch, records);
-    }
-    Py_XDECREF(records);
+    pending->watch = NULL;
     Py_DECREF(watch);
 }
 
@@ -354,10 +167,10 @@ ct_watch_close_as(ct_table *t, PyObject *table, uint64_t version)
     }
     PyErr_Fetch(&type, &value, &tb);
     Py_INCREF(watch);
-    PyObject *result = NULL;
-    if (set_version(watch, version) == 0) {
-        result = PyObject_CallMethod(watch, "close", "O", table);
+    if (set_version(watch, version) < 0) {
+        PyErr_WriteUnraisable(watch); /* the end is told all the same */
     }
+    PyObject *result = PyObject_CallMethod(watch, "close", "O", table);
     if (result == NULL) {
         PyErr_WriteUnraisable(watch);
     }
@@ -384,17 +197,11 @@ ct_watch_state_new(ct_state *st, uint64_t version)
     if (watch == NULL) {
         return NULL;
     }
-    log = PyObject_GC_New(ct_event_log, st->event_log_type);
+    log = ct_log_new(st, version);
     if (log == NULL) {
         Py_DECREF(watch);
         return NULL;
     }
-    ct_store_relaxed(&log->busy, 0);
-    ct_store_relaxed(&log->version, version);
-    ct_store_relaxed(&log->length, 0);
-    log->head = log->tail = NULL;
-    log->st = st;
-    PyObject_GC_Track(log);
     if (PyObject_SetAttrString(watch, "log", (PyObject *)log) < 0) {
         Py_CLEAR(watch);
     }

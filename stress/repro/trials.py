@@ -15,6 +15,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ..children import child_command, child_environment
+from ..environment import slowness
 from ..options import UsageError
 from ..sampling.evidence import cause_of, lines_of, processor_seconds
 from ..sampling.facts import facts_of
@@ -25,7 +26,7 @@ from .rates import Rate
 __all__ = ["Trial", "Trials", "family_of"]
 
 STALL_SECONDS = 4.0  # without any progress
-_STALL_CPU_SECONDS = 2.5
+_STALL_CPU_SECONDS = 2.5  # these two of a release build
 _START_SECONDS = 30.0
 _TICK = 0.02
 # Broken memory shows itself in many ways: any of them is the same trouble.
@@ -150,7 +151,7 @@ class _Child:
         self._listener.start()
         ready = self._exchange(
             {"target": target, "seed": seed, "journal": self._journal.path, "stacks": self._stacks},
-            _START_SECONDS,
+            _START_SECONDS * slowness(),
         )
         if ready is None or ready.get("what") != "ready":
             text = (ready or {}).get("details") or "\n".join(lines_of(self._errors))
@@ -237,6 +238,7 @@ class _Child:
     def _wait(self, patience: float) -> dict[str, Any] | None:
         """The next answer; None when there will be none. `patience`: for the start."""
         pid = self._process.pid
+        circling = _STALL_CPU_SECONDS * slowness()
         seen, since, used = self._journal.progress, time.monotonic(), processor_seconds(pid)
         while True:
             with contextlib.suppress(queue.Empty):
@@ -246,7 +248,7 @@ class _Child:
                 continue
             waited = time.monotonic() - since - patience
             if waited > self._stall_seconds or (
-                waited > 2 and processor_seconds(pid) - used > _STALL_CPU_SECONDS
+                waited > 2 and processor_seconds(pid) - used > circling
             ):
                 self._hung = True
                 return None

@@ -94,7 +94,7 @@ class _Session:
         self._sampler = Sampler(self._subject, self._journal, self._rng, spinning=spinning)
         self._faults = Faults(self._rng, self._subject.bears)
         self._points = self._subject.target.native and _delay_at_points(orders["seed"])
-        SHARED.beat = self._journal.beat
+        SHARED.beat = self._journal.beat_aside
         self._endings = Endings(orders["target"], self._journal.beat)
         self._totals = {"scenarios": 0, "samples": 0, "operations": 0, "judged": 0, "refused": 0}
         self._done = 0  # operations in all

@@ -44,9 +44,8 @@ def forking() -> Iterator[None]:
         yield
     finally:
         over.set()
-        while thread.is_alive():  # at most the limit
+        while thread.is_alive():  # at most the limit, and it says that things go on
             thread.join(0.5)
-            SHARED.beat()
 
 
 def _fork(over: threading.Event) -> None:

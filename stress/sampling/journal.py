@@ -34,6 +34,7 @@ IDLE = 0
 FORGET = 0xFFFFFFFF  # "do not wait for me any more"
 _PROGRESS = ROWS * _ROW_WORDS  # a word of the head: rises with every batch
 _SAMPLED = _PROGRESS + 1
+_ASIDE = _PROGRESS + 2
 
 
 class Journal:
@@ -61,6 +62,10 @@ class Journal:
     def beat(self) -> None:
         """Tell the parent that things go on."""
         self.words[_PROGRESS] = (self.words[_PROGRESS] + 1) & 0x7FFFFFFF
+
+    def beat_aside(self) -> None:
+        """The same from a thread beside those that sample: each word has one writer."""
+        self.words[_ASIDE] = (self.words[_ASIDE] + 1) & 0x7FFFFFFF
 
     @property
     def progress(self) -> int:

@@ -2,13 +2,15 @@
 
 A child shows life by any word of its journal that changes. Without a change it hangs when it used much
 processor time meanwhile (it turns in circles), or when we were awake often enough in between: on
-a machine that has no time for the child there is hardly any for us either.
+a machine that has no time for the child there is hardly any for us either. Interpreters that are slow
+(sanitizers) get more of both.
 """
 
 from __future__ import annotations
 
 import time
 
+from ..environment import slowness
 from .evidence import processor_seconds
 from .journal import Journal
 
@@ -16,8 +18,8 @@ __all__ = ["TICK", "Vigil"]
 
 TICK = 0.1  # seconds between two looks
 _MOST_OF_A_TICK = 0.15  # what one look counts for at most
-_CIRCLES = 2.5  # seconds of the child's own processor time
-_START_SECONDS = 10.0
+_CIRCLES = 2.5  # seconds of the child's own processor time, of a release build
+_START_SECONDS = 10.0  # of a release build
 
 
 class Vigil:
@@ -27,6 +29,7 @@ class Vigil:
         self._pid = pid
         self._journal = journal
         self._stall_seconds = stall_seconds
+        self._slowness = slowness()
         self._seen = b""
         self._looked = time.monotonic()
         self._still = self._used = 0.0
@@ -42,7 +45,8 @@ class Vigil:
             return False
         still = self._still
         if self._journal.progress <= 0:  # the interpreter and the target's modules still start
-            still -= _START_SECONDS
+            still -= _START_SECONDS * self._slowness
         if still > self._stall_seconds:
             return True
-        return still > 2 and processor_seconds(self._pid) - self._used > _CIRCLES
+        circling = processor_seconds(self._pid) - self._used > _CIRCLES * self._slowness
+        return still > 2 and circling

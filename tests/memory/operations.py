@@ -7,7 +7,6 @@ after the other, so that a failure may leave some done.
 from __future__ import annotations
 
 import copy
-import pickle
 from typing import Any
 
 PARTIAL = {"update", "update pairs", "update keywords", "|=", "|= pairs", "set many"}
@@ -15,7 +14,7 @@ PARTIAL = {"update", "update pairs", "update keywords", "|=", "|= pairs", "set m
 # is made at the same address later as "(...)".
 REPRS = {"repr", "view repr"}
 # CPython 3.11 leaks what list(), a frame or a generator was about to take over.
-LEAK_IN_3_11 = {"reduce", "watch keys"}
+LEAK_IN_3_11 = {"reduce", "watch keys", "inspect"}
 # Much Python code: CPython 3.12 and 3.13 crash when they have no memory for a closure.
 IN_PYTHON = {"watch", "watch keys", "subscribe"}
 
@@ -153,7 +152,11 @@ HASH_TABLE: dict[str, Any] = {
     "size": lambda t, w: t.size(),
     "repr": lambda t, w: repr(t),
 }
-FROZEN = {"hash": lambda t, w: hash(t.copy()), "pickle": lambda t, w: pickle.dumps(t, 5)}
+LAYOUT = {
+    "layout": lambda t, w: t._layout(),
+    "inspect": lambda t, w: w.ct.inspect_table(t).check(),
+}
+FROZEN = {"hash": lambda t, w: hash(t.copy())}
 
 
 def _held(table: Any, world: Any) -> None:
@@ -181,9 +184,9 @@ def _guarded_twice(table: Any, world: Any) -> None:
 def operations_of(name: str) -> dict[str, Any]:
     """The operations of the named type."""
     if name == "HashTable":
-        return HASH_TABLE
-    if name.endswith("Set"):
-        return SET_READS | (SET_WRITES if name == "ConcurrentSet" else {"hash": FROZEN["hash"]})
+        return HASH_TABLE | LAYOUT
+    if name == "FrozenSet":
+        return SET_READS | FROZEN | LAYOUT
     if name == "FrozenDict":
-        return READS
-    return READS | WRITES
+        return READS | FROZEN | LAYOUT
+    return (SET_READS | SET_WRITES if name == "ConcurrentSet" else READS | WRITES) | LAYOUT

@@ -55,6 +55,7 @@ class World:
         self.old = [self._key(number) for number in range(5)]
         self.fresh = [self._key(number) for number in range(50, 80)]
         self.told: Any = None
+        self.heard: list[Any] = []
         self.table = self._make(name)
         self._prepare(self.values[9])
         self.alive_before = len(self._alive)
@@ -64,6 +65,7 @@ class World:
             thread.join()
         elif state == "watched" and hasattr(self.table, "subscribe"):
             self.told = self.table.subscribe(64)
+            self.table.watch(self.heard.append)
 
     def _tracked(self, made: Any) -> Any:
         self._alive.append(weakref.ref(made))
@@ -152,14 +154,30 @@ def _attempt(world: World, operation: Operation, start: int, stop: int) -> str:
         _testcapi.remove_mem_hooks()
 
 
-def _replay(before: list[Any], world: World) -> list[Any]:
+def _queued(world: World) -> list[Any]:
+    """The events that the world's subscription has."""
+    events = []
+    while len(world.told):
+        events.append(world.told.get(timeout=0))
+    return events
+
+
+def _versions(world: World, events: list[Any]) -> set[int]:
+    """The versions that these events tell of or say to be lost."""
+    versions: set[int] = set()
+    for event in events:
+        lost = event.kind is world.ct.EventKind.LOST
+        versions.update(event.lost if lost else (event.version,))
+    return versions
+
+
+def _replay(before: list[Any], world: World, events: list[Any]) -> list[Any]:
     """The contents that a subscriber knows of: what was there, and the events since."""
     state = dict(before) if before and isinstance(before[0], tuple) else dict.fromkeys(before)
     kinds = world.ct.EventKind
-    while world.told is not None and len(world.told):
-        event = world.told.get(timeout=0)
+    for event in events:
         if event.kind is kinds.LOST:
-            return world.contents()  # it was said that some are missing
+            return sorted(world.contents())  # who is told so has to look
         if event.kind is kinds.CLEARED:
             state.clear()
         elif event.kind is kinds.DELETED:
@@ -248,14 +266,21 @@ class Sweep:
             if now == self.before != self.after:
                 assert getattr(world.table, "version", 0) == version, "the version has changed"
         if world.told is not None:
-            world.nudge()  # what could not be told then is told with the next change
-            now = world.contents()
-            # What cannot be delivered for lack of memory goes to sys.unraisablehook; nothing
-            # that did not happen is told, and what is told still comes in order.
-            known = _replay(self.before, world)
-            assert set(known) <= {*self.before, *now}, f"events tell {differ(known, now)}"
+            self._judge_events(world, version)
         if hasattr(world.table, "_layout"):
             world.ct.inspect_table(world.table).check()
+
+    def _judge_events(self, world: World, version: int) -> None:
+        """Every change is told, late if need be, and by a LOST event at worst."""
+        world.nudge()  # what could not be told then is told with the next change
+        events = _queued(world)
+        assert [event.version for event in events] == sorted({event.version for event in events})
+        known, now = _replay(self.before, world, events), sorted(world.contents())
+        assert known == now, f"events tell {differ(known, now)}"
+        queued, heard = _versions(world, events), _versions(world, world.heard)
+        assert queued <= heard, f"callbacks have not heard of {sorted(queued - heard)}"
+        extra = heard - {*range(version + 1, world.table.version + 1)}
+        assert not extra, f"callbacks heard of {extra}, from {version} on"
 
     def _leaks(self) -> None:
         for world in self.worlds:

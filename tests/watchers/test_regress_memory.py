@@ -14,7 +14,7 @@ _testcapi = pytest.importorskip("_testcapi", reason="needs the interpreter's all
 
 SWEEP = """
 import sys
-from concurrent_tables import ConcurrentDict, ConcurrentSet, EventKind
+from concurrent_tables import ConcurrentDict, ConcurrentSet, EventKind, watchers
 from _testcapi import remove_mem_hooks, set_nomemory
 
 sys.unraisablehook = lambda report: None
@@ -29,19 +29,34 @@ def spared(step, n):
         remove_mem_hooks()
     return True
 
+def told(events):
+    versions = set()
+    for event in events:
+        versions.update(event.lost if event.kind is EventKind.LOST else [event.version])
+    return versions
+
 def sweep(make, write):
     # The sweep ends when a step succeeds with no allocation left to fail.
     n = spared_in_a_row = 0
     while spared_in_a_row < 12:
         table = make()
-        with table.watch(lambda event: None), table.subscribe() as events:
-            unharmed = spared(lambda: table.watch(print).cancel(), n)
-            unharmed &= spared(lambda: write(table, 1), n)
-            write(table, 2)
-            last = None
-            while len(events):
-                last = events.get(0).version
-            assert last == table.version, (n, last, table.version)
+        first = table.version + 1
+        heard, low = [], []
+        watcher = watchers.add_watcher(low.append)
+        watchers.watch(watcher, table)
+        with table.subscribe() as events:
+            with table.watch(heard.append, kinds=EventKind.ADDED):
+                unharmed = spared(lambda: table.watch(print).cancel(), n)
+                unharmed &= spared(lambda: write(table, 1), n)
+                write(table, 2)
+                every = {*range(first, table.version + 1)}
+                queued = []
+                while len(events):
+                    queued.append(events.get(0))
+                assert [event.version for event in queued] == sorted(every), (n, queued)
+                assert told(heard) == every, (n, every, heard)
+                assert told(low) == every, (n, every, low)
+        watchers.clear_watcher(watcher)
         spared_in_a_row = spared_in_a_row + 1 if unharmed else 0
         n += 1
     return n
