@@ -353,11 +353,16 @@ def test_watch(ct: Any, cache_type: Any) -> None:
         cache.set("a", 1)
         cache.set("a", 2)
         cache.pop("a")
-    cache.set("b", 3)
+        lost = events[-1].version + 1
+        cache._table._watch.log.lose(lost, lost)
+        cache.set("b", 3)
+    cache.set("b", 4)
     assert [(event.kind.name, event.key, event.old, event.new) for event in events] == [
         ("ADDED", "a", ct.MISSING, 1),
         ("MODIFIED", "a", 1, 2),
         ("DELETED", "a", 2, ct.MISSING),
+        ("LOST", ct.MISSING, lost, lost),
+        ("ADDED", "b", ct.MISSING, 3),
     ]
     assert all(event.table is cache for event in events)
 

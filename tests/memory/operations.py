@@ -16,7 +16,7 @@ REPRS = {"repr", "view repr"}
 # CPython 3.11 leaks what list(), a frame or a generator was about to take over.
 LEAK_IN_3_11 = {"reduce", "watch keys", "inspect"}
 # Much Python code: CPython 3.12 and 3.13 crash when they have no memory for a closure.
-IN_PYTHON = {"watch", "watch keys", "subscribe"}
+IN_PYTHON = {"watch", "watch keys", "subscribe", "inspect"}
 
 READS: dict[str, Any] = {
     "[]": lambda t, w: t[w.old[2]],
