@@ -45,13 +45,17 @@ def shortened(text: str, limit: int = _TEXT) -> str:
 
 
 def history_of_verdict(
-    history: History, verdict: Verdict, model: Model | str | None = None
+    history: History,
+    verdict: Verdict,
+    model: Model | str | None = None,
+    events: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A judged history: the part that the verdict is about, with the longest prefix in it.
 
     Parameters:
         history: the one that was judged. verdict: what `judge` said of it.
         model: the one it was judged by; by default the one that the history names.
+        events: of moments.py; those during the operations that are shown are kept.
     """
     model = model or history.model
     if isinstance(model, str):
@@ -85,8 +89,16 @@ def history_of_verdict(
         "key": None if verdict.key is WHOLE else _repr(verdict.key),
         "notes": notes,
         "operations": rows,
-        "events": [],
+        "events": _during(operations, events),
     }
+
+
+def _during(operations: list[Operation], events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    first = min([op.invoke for op in operations], default=0)
+    last = max(
+        [op.invoke if op.response == FOREVER else op.response for op in operations], default=0
+    )
+    return [event for event in events if first <= event["at"] <= last]
 
 
 def history_of_calls(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 from .histories import shortened
@@ -54,7 +55,9 @@ def lanes_of_history(history: dict[str, Any], most: int = _MOST_LINES) -> list[s
     lines.append("  " + "".join(names).rstrip())
     if start:
         lines.append(f"  ... {start} lines before")
+    beside = _events(history, ranks)
     for rank in chosen:
+        lines += [f"  == {text}" for text in beside.get(rank, ())]
         lines += _lines(rank, moments[rank], running, lanes, width)
     rest = len(shown) - start - most
     if rest > 0:
@@ -68,6 +71,16 @@ def lanes_of_history(history: dict[str, Any], most: int = _MOST_LINES) -> list[s
         if (state := last_state(history)) is not None:
             lines.append(f"   state before it: {state}")
     return lines
+
+
+def _events(history: dict[str, Any], ranks: dict[int, int]) -> dict[int, list[str]]:
+    """Resizes and collections, by the rank of the moment that comes after them."""
+    tickets = sorted(ranks)
+    found: dict[int, list[str]] = {}
+    for event in history.get("events", ()):
+        place = bisect_left(tickets, event["at"])
+        found.setdefault(place, []).append(f"{event['kind']}: {event['text']}")
+    return found
 
 
 def last_state(history: dict[str, Any]) -> str | None:

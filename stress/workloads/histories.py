@@ -24,6 +24,7 @@ from ..check.ledger import Ledger
 from ..check.recorder import seconds_per_call
 from ..histories import history_of_verdict
 from ..keys import make_key
+from ..moments import Moments
 from ..profiles import Effect, Profile, Result, profile_of
 from ..targets import Kind, Target
 from .base import Round, workload
@@ -90,6 +91,11 @@ class Histories(Round):
         if not self.plain:
             arena.facts["left alone"] = 1
         self.recorder = self._recorder()
+        # Windows have a container each, and are short.
+        whole = None if self.windows else self.recorder.target
+        self.moments = Moments(whole, lambda: arena.stopping)
+        self.working = [None] * self.threads
+        self.moments.begin()
         self.groups = [_Group(self, g) for g in range(-(-self.threads // _GROUP))]
         both = {**self.keyed, **_promised(target, self.profile, _WHOLE[target.kind])}
         self.choices = list((both if self.windows else self.keyed).items())
@@ -113,8 +119,12 @@ class Histories(Round):
 
     def finish(self, worker: Worker) -> None:
         self.groups[worker.index // _GROUP].leave()
+        self.working.pop()
+        if not self.working:
+            self.moments.end()
 
     def at_rest(self) -> None:
+        self.moments.end()
         if not (self.plain and self.choices):
             return
         if self.windows:
@@ -129,7 +139,8 @@ class Histories(Round):
         for (history, _), verdict in zip(windows, verdicts, strict=True):
             self._count(verdict)
             if verdict.outcome is Outcome.ILLEGAL:
-                timeline = history_of_verdict(history, verdict, self.model)
+                events = self.moments.events
+                timeline = history_of_verdict(history, verdict, self.model, events)
                 self.arena.fail(
                     "linearizability", verdict.reason, verdict.explanation(), timeline=timeline
                 )

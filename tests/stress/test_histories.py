@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -13,6 +14,9 @@ from stress import Options, run_campaign
 from stress.check import Outcome, Recorder, judge
 from stress.check.ledger import Ledger
 from stress.check.recorder import next_ticket, seconds_per_call
+from stress.html.timeline import timeline as drawn
+from stress.lanes import lanes_of_history
+from stress.moments import Moments
 from tests.stress.containers import LockedDict, LockedSet
 from tests.support import run_child
 
@@ -55,6 +59,44 @@ def test_a_torn_overwrite_is_not_linearizable() -> None:
     assert violation.check == "linearizability"
     assert "cannot be placed" in violation.message
     assert "longest linearizable prefix" in violation.details
+
+
+class CollectingDict(TornLockedDict):
+    """Collects garbage every now and then."""
+
+    def __getitem__(self, key: Any) -> Any:
+        if self.looked % 8 == 0:
+            gc.collect(0)
+        self.looked += 1
+        return super().__getitem__(key)
+
+    looked = 0
+
+
+def test_collections_are_told_with_the_operations() -> None:
+    """In the history, in its lanes and in its drawing."""
+    done = histories(CollectingDict, seconds=60.0)
+    timeline = done.violations[0].timeline
+    kinds = {event["kind"] for event in timeline["events"]}
+    assert "collection" in kinds
+    tickets = [op["invoke"] for op in timeline["operations"]]
+    assert all(event["at"] >= min(tickets) for event in timeline["events"])
+    assert any("== collection: generation" in line for line in lanes_of_history(timeline, 10_000))
+    assert 'aria-label="collection: generation' in drawn(timeline, "x")
+    assert not [each for each in gc.callbacks if "Moments" in repr(each)]
+
+
+def test_resizes_are_told() -> None:
+    table: dict[int, int] = {}
+    recorder = Recorder(table, "dict")
+    moments = Moments(table)
+    with moments.watching():
+        number = 0
+        while not any(event["kind"] == "resize" for event in moments.events):
+            recorder.call("__setitem__", number, number)
+            number += 1
+    (first, *_) = [event for event in moments.events if event["kind"] == "resize"]
+    assert first["text"].endswith(" bytes") and recorder.history()[0].invoke < first["at"]
 
 
 def test_what_is_no_dict_for_one_thread_is_left_alone() -> None:
