@@ -19,6 +19,7 @@ __all__ = ["Moments"]
 
 _PAUSE = 2e-4  # seconds between two looks
 _MOST = 500
+_MOST_SECONDS = 5.0  # for a last look
 
 
 class Moments:
@@ -36,17 +37,20 @@ class Moments:
         self._stopping = stopping
         self._told: list[tuple[int, str, str]] = []
         self._over = threading.Event()
+        self._looker = threading.Thread(target=self._look, name="moments", daemon=True)
 
     def begin(self) -> None:
         """From now on."""
         gc.callbacks.append(self._collected)
-        threading.Thread(target=self._look, name="moments", daemon=True).start()
+        self._looker.start()
 
     def end(self) -> None:
         """No more."""
         self._over.set()
         with contextlib.suppress(ValueError):
             gc.callbacks.remove(self._collected)
+        if threading.current_thread() is not self._looker:
+            self._looker.join(_MOST_SECONDS)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
