@@ -154,11 +154,21 @@ ct_dict_popitem(ct_table *t, PyObject **key, PyObject **value)
     return status;
 }
 
-static PyObject *
-dict_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
+PyObject *
+ct_popitem_of(PyObject *self, int (*pop)(PyObject *self, PyObject **key, PyObject **value))
 {
-    PyObject *key, *value;
-    int status = ct_dict_popitem(CT_TABLE(self), &key, &value);
+    PyObject *key, *value, *item = PyTuple_Pack(2, Py_None, Py_None); /* before anything is removed */
+    int status = item == NULL ? CT_FAILED : pop(self, &key, &value);
+    if (status == CT_DONE) {
+        PyTuple_SET_ITEM(item, 0, key);
+        PyTuple_SET_ITEM(item, 1, value);
+#if PY_VERSION_HEX < 0x030C0000 /* None is counted */
+        Py_DECREF(Py_None);
+        Py_DECREF(Py_None);
+#endif
+        return item;
+    }
+    Py_XDECREF(item);
     if (status == CT_NOT_MET) {
         PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
         if (name != NULL) {
@@ -166,13 +176,19 @@ dict_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
             Py_DECREF(name);
         }
     }
-    if (status != CT_DONE) {
-        return NULL;
-    }
-    PyObject *item = PyTuple_Pack(2, key, value);
-    Py_DECREF(key);
-    Py_DECREF(value);
-    return item;
+    return NULL;
+}
+
+static int
+pop_youngest(PyObject *self, PyObject **key, PyObject **value)
+{
+    return ct_dict_popitem(CT_TABLE(self), key, value);
+}
+
+static PyObject *
+dict_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return ct_popitem_of(self, pop_youngest);
 }
 
 int
@@ -287,17 +303,13 @@ dict_inplace_or(PyObject *self, PyObject *other)
     return ct_update(CT_TABLE(self), other, NULL) < 0 ? NULL : Py_NewRef(self);
 }
 
-static PyObject *
-dict_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
+PyObject *
+ct_fill_from_keys(PyObject *empty, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!ct_check_args("fromkeys", nargs, 1, 2)) {
-        return NULL;
-    }
     PyObject *value = nargs == 2 ? args[1] : Py_None, *key;
-    PyObject *result = PyObject_CallNoArgs(cls);
-    PyObject *iterator = result == NULL ? NULL : PyObject_GetIter(args[0]);
+    PyObject *iterator = empty == NULL ? NULL : PyObject_GetIter(args[0]);
     while (iterator != NULL && (key = PyIter_Next(iterator)) != NULL) {
-        int status = PyObject_SetItem(result, key, value);
+        int status = PyObject_SetItem(empty, key, value);
         Py_DECREF(key);
         if (status < 0) {
             break;
@@ -305,9 +317,17 @@ dict_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
     }
     Py_XDECREF(iterator);
     if (PyErr_Occurred()) {
-        Py_CLEAR(result);
+        Py_CLEAR(empty);
     }
-    return result;
+    return empty;
+}
+
+static PyObject *
+dict_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
+{
+    return ct_check_args("fromkeys", nargs, 1, 2)
+               ? ct_fill_from_keys(PyObject_CallNoArgs(cls), args, nargs)
+               : NULL;
 }
 
 /* -- pickling and copying ----------------------------------------------------------------------- */

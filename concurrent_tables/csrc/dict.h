@@ -11,12 +11,18 @@ PyObject *ct_dict_new(ct_state *st); /* an empty, exact ConcurrentDict */
 int ct_dict_clear(ct_table *t);
 /* Youngest pair: CT_DONE and two new references, CT_NOT_MET when empty, CT_FAILED. */
 int ct_dict_popitem(ct_table *t, PyObject **key, PyObject **value);
+/* popitem() with such a `pop`: the pair, or KeyError; whatever needs memory comes before `pop`. */
+PyObject *ct_popitem_of(PyObject *self, int (*pop)(PyObject *self, PyObject **key, PyObject **value));
+/* The rest of fromkeys(iterable, value=None): fill `empty`, NULL or a mapping, which is stolen. */
+PyObject *ct_fill_from_keys(PyObject *empty, PyObject *const *args, Py_ssize_t nargs);
 /* Is the present value `expected` (identical or equal)?  Then store new_value (NULL: delete).
  * 1, 0, -1.  `expected` may be MISSING. */
 int ct_dict_compare_and(ct_table *t, PyObject *key, PyObject *expected, PyObject *new_value);
 
 /* The added operations (operations.c), METH_FASTCALL bodies. */
 extern PyMethodDef ct_operation_methods[10];
+/* Arguments of increment(key, delta=1, default=0), the last two by position or name; NULL: not given. */
+int ct_increment_args(PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **given);
 /* Whole batches in one atomic step (batch.c). */
 PyObject *ct_get_many(PyObject *self, PyObject *keys);
 PyObject *ct_update_many(PyObject *self, PyObject *other);

@@ -322,23 +322,28 @@ iter_length_hint(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSsize_t(left < 0 ? 0 : left);
 }
 
-static PyObject *
-iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
+PyObject *
+ct_iter_recipe(PyObject *rest)
 {
-    PyObject *builtins = PyImport_ImportModule("builtins");
-    PyObject *iter = builtins ? PyObject_GetAttrString(builtins, "iter") : NULL;
-    PyObject *rest = iter ? PySequence_List(self) : NULL;
+    PyObject *builtins = rest == NULL ? NULL : PyImport_ImportModule("builtins");
+    PyObject *iter = builtins == NULL ? NULL : PyObject_GetAttrString(builtins, "iter");
     Py_XDECREF(builtins);
-    if (rest == NULL) {
-        Py_XDECREF(iter);
+    if (iter == NULL) {
+        Py_XDECREF(rest);
         return NULL;
     }
     return Py_BuildValue("N(N)", iter, rest);
 }
 
+PyObject *
+ct_iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return ct_iter_recipe(PySequence_List(self));
+}
+
 static PyMethodDef iter_methods[] = {
     {"__length_hint__", iter_length_hint, METH_NOARGS, NULL},
-    {"__reduce__", iter_reduce, METH_NOARGS, NULL},
+    {"__reduce__", ct_iter_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

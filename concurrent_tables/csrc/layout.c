@@ -6,6 +6,19 @@
 #include "views.h"
 
 PyObject *
+ct_layout_make(ct_state *st, PyObject *arguments, PyObject *more)
+{
+    PyObject *layout = NULL, *nothing = PyTuple_New(0);
+    if (arguments != NULL && more != NULL && nothing != NULL && PyDict_Update(arguments, more) == 0) {
+        layout = PyObject_Call(st->layout_type, nothing, arguments);
+    }
+    Py_XDECREF(nothing);
+    Py_XDECREF(arguments);
+    Py_XDECREF(more);
+    return layout;
+}
+
+PyObject *
 ct_index_column(const ct_keys *keys)
 {
     Py_ssize_t size = (Py_ssize_t)1 << keys->log2_size;
@@ -86,14 +99,7 @@ layout_of_block(ct_state *st, ct_keys *keys, Py_ssize_t used, PyObject *more)
         "used", used, "filled", count, "capacity", keys->capacity,
         "nbytes", (Py_ssize_t)ct_keys_nbytes(keys), "null", st->missing, "dead", st->module,
         "live_range", keys->bottom, keys->top);
-    PyObject *layout = NULL, *nothing = PyTuple_New(0);
-    if (arguments != NULL && nothing != NULL && PyDict_Update(arguments, more) == 0) {
-        layout = PyObject_Call(st->layout_type, nothing, arguments);
-    }
-    Py_XDECREF(nothing);
-    Py_XDECREF(arguments);
-    Py_XDECREF(more);
-    return layout;
+    return ct_layout_make(st, arguments, more);
 }
 
 PyObject *

@@ -114,9 +114,8 @@ compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     return result;
 }
 
-/* (key, delta=1, default=0), the last two by position or name. */
-static int
-increment_args(PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **given)
+int
+ct_increment_args(PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **given)
 {
     static const char *const known[] = {"key", "delta", "default"};
     if (nargs > 3) {
@@ -150,7 +149,7 @@ increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *nam
 {
     ct_table *t = CT_TABLE(self);
     PyObject *given[3] = {NULL, NULL, NULL}, *present, *result = NULL;
-    if (increment_args(args, nargs, names, given) < 0) {
+    if (ct_increment_args(args, nargs, names, given) < 0) {
         return NULL;
     }
     PyObject *delta = given[1] ? Py_NewRef(given[1]) : PyLong_FromLong(1);

@@ -6,6 +6,7 @@
  * to another block, an element is yielded if the present block still holds the identical object. */
 #include "alone.h"
 #include "set_operand.h"
+#include "views.h"
 
 typedef struct {
     PyObject_HEAD
@@ -163,9 +164,7 @@ static PyObject *
 iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     set_iter *it = (set_iter *)self;
-    PyObject *builtins = PyImport_ImportModule("builtins");
-    PyObject *iter = builtins ? PyObject_GetAttrString(builtins, "iter") : NULL;
-    PyObject *rest = iter ? PyList_New(0) : NULL;
+    PyObject *rest = PyList_New(0);
     Py_ssize_t at = ct_load_relaxed(&it->claimed), slot;
     ct_set_item item;
     while (rest != NULL && (slot = ct_set_next(it->block, &at, &item)) >= 0) {
@@ -174,12 +173,7 @@ iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
             Py_CLEAR(rest);
         }
     }
-    Py_XDECREF(builtins);
-    if (rest == NULL) {
-        Py_XDECREF(iter);
-        return NULL;
-    }
-    return Py_BuildValue("N(N)", iter, rest);
+    return ct_iter_recipe(rest);
 }
 
 static PyMethodDef iter_methods[] = {

@@ -1,6 +1,7 @@
 /* The raw layouts of sets that inspect_table() walks: plain copies of a block's columns,
  * as tuples (see layout.c). */
 #include "set.h"
+#include "views.h"
 
 static PyObject *
 hash_column(const ct_set_keys *block, Py_ssize_t size)
@@ -44,14 +45,7 @@ layout_of_block(ct_state *st, const ct_set_keys *block, PyObject *more)
         "order", "used", ct_set_count(block), "filled", ct_set_filled(block),
         "capacity", block->capacity, "nbytes", (Py_ssize_t)ct_set_nbytes(block),
         "null", st->extra_objects[CT_XO_NULL], "dead", st->extra_objects[CT_XO_DEAD]);
-    PyObject *layout = NULL, *nothing = PyTuple_New(0);
-    if (arguments != NULL && nothing != NULL && PyDict_Update(arguments, more) == 0) {
-        layout = PyObject_Call(st->layout_type, nothing, arguments);
-    }
-    Py_XDECREF(nothing);
-    Py_XDECREF(arguments);
-    Py_XDECREF(more);
-    return layout;
+    return ct_layout_make(st, arguments, more);
 }
 
 PyObject *

@@ -89,25 +89,18 @@ pop_any(ct_sharded *s, PyObject **key, PyObject **value)
     }
 }
 
+static int
+sharded_pop(PyObject *self, PyObject **key, PyObject **value)
+{
+    int status = pop_any(CT_SHARDED(self), key, value);
+    ct_sharded_wrote(CT_SHARDED(self));
+    return status;
+}
+
 static PyObject *
 sharded_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *key, *value, *item = NULL;
-    int status = pop_any(CT_SHARDED(self), &key, &value);
-    ct_sharded_wrote(CT_SHARDED(self));
-    if (status == CT_DONE) {
-        item = PyTuple_Pack(2, key, value);
-        Py_DECREF(key);
-        Py_DECREF(value);
-    }
-    else if (status == CT_NOT_MET) {
-        PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
-        if (name != NULL) {
-            PyErr_Format(PyExc_KeyError, "popitem(): %U is empty", name);
-            Py_DECREF(name);
-        }
-    }
-    return item;
+    return ct_popitem_of(self, sharded_pop);
 }
 
 static PyObject *

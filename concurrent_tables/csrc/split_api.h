@@ -308,43 +308,12 @@ api_compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     return result;
 }
 
-/* (key, delta=1, default=0), the last two by position or name. */
-static int
-api_increment_args(PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **given)
-{
-    static const char *const known[] = {"key", "delta", "default"};
-    if (nargs > 3) {
-        PyErr_Format(PyExc_TypeError, "increment() takes at most 3 arguments (%zd given)", nargs);
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        given[i] = args[i];
-    }
-    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i);
-        int at = 0;
-        while (at < 3 && PyUnicode_CompareWithASCIIString(name, known[at]) != 0) {
-            at++;
-        }
-        if (at == 3 || given[at] != NULL) {
-            PyErr_Format(PyExc_TypeError, "increment() got an unexpected argument %R", name);
-            return -1;
-        }
-        given[at] = args[nargs + i];
-    }
-    if (given[0] == NULL) {
-        PyErr_SetString(PyExc_TypeError, "increment() missing 1 required argument: 'key'");
-        return -1;
-    }
-    return 0;
-}
-
 static PyObject *
 api_increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     PyObject *given[3] = {NULL, NULL, NULL}, *present, *result = NULL;
     api_limit limit = {0, 0};
-    if (api_increment_args(args, nargs, names, given) < 0) {
+    if (ct_increment_args(args, nargs, names, given) < 0) {
         return NULL;
     }
     PyObject *delta = given[1] ? Py_NewRef(given[1]) : PyLong_FromLong(1);
@@ -509,24 +478,8 @@ api_inplace_or(PyObject *self, PyObject *other)
 static PyObject *
 api_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!ct_check_args("fromkeys", nargs, 1, 2)) {
-        return NULL;
-    }
-    PyObject *value = nargs == 2 ? args[1] : Py_None, *key;
-    PyObject *result = API_NEW_FOR(cls);
-    PyObject *iterator = result == NULL ? NULL : PyObject_GetIter(args[0]);
-    while (iterator != NULL && (key = PyIter_Next(iterator)) != NULL) {
-        int status = PyObject_SetItem(result, key, value);
-        Py_DECREF(key);
-        if (status < 0) {
-            break;
-        }
-    }
-    Py_XDECREF(iterator);
-    if (PyErr_Occurred()) {
-        Py_CLEAR(result);
-    }
-    return result;
+    return ct_check_args("fromkeys", nargs, 1, 2) ? ct_fill_from_keys(API_NEW_FOR(cls), args, nargs)
+                                                  : NULL;
 }
 
 /* -- whole table: one moment -------------------------------------------------------------------- */

@@ -73,21 +73,6 @@ names_length_hint(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSsize_t(left < 0 ? 0 : left);
 }
 
-/* iter, (list(self),): as the iterators of builtin mappings. */
-static PyObject *
-iter_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    PyObject *builtins = PyImport_ImportModule("builtins");
-    PyObject *iter = builtins ? PyObject_GetAttrString(builtins, "iter") : NULL;
-    PyObject *rest = iter ? PySequence_List(self) : NULL;
-    Py_XDECREF(builtins);
-    if (rest == NULL) {
-        Py_XDECREF(iter);
-        return NULL;
-    }
-    return Py_BuildValue("N(N)", iter, rest);
-}
-
 static int
 names_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -109,7 +94,7 @@ names_dealloc(PyObject *self)
 
 static PyMethodDef names_methods[] = {
     {"__length_hint__", names_length_hint, METH_NOARGS, NULL},
-    {"__reduce__", iter_reduce, METH_NOARGS, NULL},
+    {"__reduce__", ct_iter_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -210,7 +195,7 @@ chain_dealloc(PyObject *self)
 
 static PyMethodDef chain_methods[] = {
     {"__length_hint__", chain_length_hint, METH_NOARGS, NULL},
-    {"__reduce__", iter_reduce, METH_NOARGS, NULL},
+    {"__reduce__", ct_iter_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

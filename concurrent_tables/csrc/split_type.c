@@ -44,32 +44,23 @@ split_length(PyObject *self)
     return ct_split_touch(CT_SPLIT(self)) < 0 ? -1 : ct_split_used(CT_SPLIT(self));
 }
 
+static int
+split_pop(PyObject *self, PyObject **key, PyObject **value)
+{
+    if (ct_split_touch(CT_SPLIT(self)) < 0) {
+        return CT_FAILED;
+    }
+    if (ct_split_used(CT_SPLIT(self)) == 0) {
+        return CT_NOT_MET;
+    }
+    ct_table *table = ct_split_combined(CT_SPLIT(self)); /* a deletion leaves the shape */
+    return table == NULL ? CT_FAILED : ct_dict_popitem(table, key, value);
+}
+
 static PyObject *
 split_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *key, *value, *item = NULL;
-    ct_table *table = NULL;
-    int status = CT_NOT_MET;
-    if (ct_split_touch(CT_SPLIT(self)) < 0) {
-        return NULL;
-    }
-    if (ct_split_used(CT_SPLIT(self)) != 0) {
-        table = ct_split_combined(CT_SPLIT(self)); /* a deletion leaves the shape */
-        status = table == NULL ? CT_FAILED : ct_dict_popitem(table, &key, &value);
-    }
-    if (status == CT_DONE) {
-        item = PyTuple_Pack(2, key, value);
-        Py_DECREF(key);
-        Py_DECREF(value);
-    }
-    else if (status == CT_NOT_MET) {
-        PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
-        if (name != NULL) {
-            PyErr_Format(PyExc_KeyError, "popitem(): %U is empty", name);
-            Py_DECREF(name);
-        }
-    }
-    return item;
+    return ct_popitem_of(self, split_pop);
 }
 
 static PyObject *

@@ -20,6 +20,10 @@ PyObject *ct_iter_new(ct_state *st, PyObject *table, int what, int backwards);
 /* tp_iter and methods for combined tables and FrozenDict. */
 PyObject *ct_iter_keys(PyObject *table);
 PyObject *ct_iter_reversed(PyObject *table, PyObject *ignored);
+/* __reduce__ of iterators: iter, (list(self),), as those of builtin mappings; or with a list that is
+ * stolen, NULL for an error. */
+PyObject *ct_iter_reduce(PyObject *iterator, PyObject *ignored);
+PyObject *ct_iter_recipe(PyObject *rest);
 PyObject *ct_view_keys(PyObject *table, PyObject *ignored);
 PyObject *ct_view_values(PyObject *table, PyObject *ignored);
 PyObject *ct_view_items(PyObject *table, PyObject *ignored);
@@ -29,6 +33,8 @@ PyObject *ct_view_new(ct_state *st, PyObject *table, int what);
 ct_state *ct_state_of_mapping(PyObject *table);
 
 /* layout.c: what inspect_table() walks. */
+/* Layout(**arguments, **more), both dicts, stolen, NULL for an error. */
+PyObject *ct_layout_make(ct_state *st, PyObject *arguments, PyObject *more);
 PyObject *ct_index_column(const ct_keys *keys); /* the index as a tuple of int */
 PyObject *ct_layout_of_table(PyObject *table, PyObject *ignored);
 PyObject *ct_layout_of_frozen(PyObject *table, PyObject *ignored);

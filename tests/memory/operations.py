@@ -1,7 +1,7 @@
 """The operations of every type that the allocation sweep goes through, by name.
 
 Each gets a table and the `World` that made it. `PARTIAL` are those whose contract handles one key
-after the other, so that a failure may leave some done.
+after the other, or that are several calls, so that a failure may leave some done.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-PARTIAL = {"update", "update pairs", "update keywords", "|=", "|= pairs", "set many"}
+PARTIAL = {"update", "update pairs", "update keywords", "|=", "|= pairs", "set many", "guard again"}
 # When Py_ReprLeave cannot shrink its list, CPython keeps the object in it for ever, and shows what
 # is made at the same address later as "(...)".
 REPRS = {"repr", "view repr"}

@@ -260,10 +260,8 @@ class Sweep:
         elif self.partial:
             assert set(self.before) & set(self.after) <= set(now) <= set(self.before + self.after)
         else:
-            assert now in (self.before, self.after), (
-                f"{differ(self.before, now)}: neither before nor after"
-            )
-            if now == self.before != self.after:
+            assert now == self.before, f"{differ(self.before, now)}: not as before"
+            if self.before != self.after:
                 assert getattr(world.table, "version", 0) == version, "the version has changed"
         if world.told is not None:
             self._judge_events(world, version)
