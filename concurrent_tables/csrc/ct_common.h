@@ -64,6 +64,7 @@ extern CT_HIDDEN int ct_poison; /* debug mode: overwrite blocks when their memor
 /* State of one interpreter's module object. */
 typedef struct ct_state {
     struct ct_domain *domain;
+    unsigned int number; /* of the interpreter, in this process; never used again */
     PyObject *module; /* borrowed */
     /* heap types */
     PyTypeObject *dict_type;
@@ -96,7 +97,7 @@ typedef struct ct_state {
     PyObject *compute_if_absent; /* _inflight */
     PyObject *flights;          /* its registry: a ConcurrentDict of ours */
     PyObject *layout_type;      /* inspection.Layout */
-    PyObject *str_keys, *str_missing_dunder, *str_deliver;
+    PyObject *str_keys, *str_missing_dunder, *str_deliver, *str_hash, *str_eq;
     PyObject *debug_register; /* debug mode: called with every new table; else NULL */
     unsigned long forks; /* how often this process became a forked child */
     int defer_refcount; /* tables give up immediate refcounting when they become shared */

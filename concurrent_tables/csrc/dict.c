@@ -12,7 +12,7 @@ static PyObject *
 dict_getitem(PyObject *self, PyObject *key)
 {
     PyObject *value;
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, key);
     if (CT_UNLIKELY(hash == -1)) {
         return NULL;
     }
@@ -35,7 +35,7 @@ dict_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         ct_check_args("get", nargs, 1, 2);
         return NULL;
     }
-    Py_hash_t hash = ct_hash(args[0]);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, args[0]);
     if (CT_UNLIKELY(hash == -1)) {
         return NULL;
     }
@@ -49,7 +49,7 @@ dict_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 static int
 dict_contains(PyObject *self, PyObject *key)
 {
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, key);
     return CT_UNLIKELY(hash == -1) ? -1 : ct_has(CT_TABLE(self), key, hash);
 }
 

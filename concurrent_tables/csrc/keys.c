@@ -390,7 +390,7 @@ ct_compare_slow(PyObject *a, PyObject *b, int depth)
 {
     PyTypeObject *type = Py_TYPE(a);
     richcmpfunc identity = PyBaseObject_Type.tp_richcompare;
-    if (type == Py_TYPE(b)) {
+    if (type == Py_TYPE(b) && !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         if (type == &PyUnicode_Type) {
             return ct_str_equal(a, b);
         }

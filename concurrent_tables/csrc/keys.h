@@ -209,9 +209,11 @@ CT_PROBE_STR(ct_probe_str16, int16_t)
 CT_PROBE_STR(ct_probe_str32, int32_t)
 CT_PROBE_STR(ct_probe_str64, int64_t)
 
-/* Any key in a general block: entry, CT_MISS, or CT_COMPARE when user code would have to decide. */
+/* Any key in a general block: entry, CT_MISS, or CT_COMPARE when user code would have to decide; then
+ * `at` says where the probe stopped. */
 #define CT_PROBE_ANY(NAME, TYPE)                                                                   \
-    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)       \
+    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write,       \
+                              ct_probe_state *at)                                                  \
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_any_entry *entries = ct_any_entries(keys);                                        \
@@ -230,8 +232,13 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
                     }                                                                              \
                     if (entry->hash == hash) {                                                     \
                         int order = ct_compare(entry->key, key);                                   \
-                        if (order != CT_DIFFERENT) {                                               \
-                            return order == CT_EQUAL ? ix : CT_COMPARE;                            \
+                        if (order == CT_EQUAL) {                                                   \
+                            return ix;                                                             \
+                        }                                                                          \
+                        if (order == CT_UNKNOWN) {                                                 \
+                            CT_NEXT_SLOT(i, perturb, mask);                                        \
+                            *at = (ct_probe_state){i, perturb, ix};                                \
+                            return CT_COMPARE;                                                     \
                         }                                                                          \
                     }                                                                              \
                 }                                                                                  \
@@ -252,10 +259,11 @@ CT_PROBE_ANY(ct_probe_any64, int64_t)
 Py_ssize_t ct_probe_resume(const ct_keys *keys, PyObject *key, Py_hash_t hash, ct_probe_state *at);
 void ct_probe_start(const ct_keys *keys, Py_hash_t hash, ct_probe_state *at);
 
-/* The lookup that runs no user code: entry number, CT_MISS, or CT_COMPARE.  `write`: the value is about
- * to be replaced, so fetch the entry's line once, to own it, and not first to read and then to write. */
+/* The lookup that runs no user code: entry number, CT_MISS, or CT_COMPARE, from where ct_probe_resume goes
+ * on.  `write`: the value is about to be replaced, so fetch the entry's line once, to own it, and not
+ * first to read and then to write. */
 CT_INLINE Py_ssize_t
-ct_probe_for(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)
+ct_probe_at(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write, ct_probe_state *at)
 {
     if (keys->kind == CT_UNICODE) {
         if (CT_LIKELY(PyUnicode_CheckExact(key))) {
@@ -270,20 +278,26 @@ ct_probe_for(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)
                 return ct_probe_str64(keys, key, hash, write);
             }
         }
-        ct_probe_state at;
-        ct_probe_start(keys, hash, &at);
-        return ct_probe_resume(keys, key, hash, &at);
+        ct_probe_start(keys, hash, at);
+        return ct_probe_resume(keys, key, hash, at);
     }
     switch (keys->width) {
     case 0:
-        return ct_probe_any8(keys, key, hash, write);
+        return ct_probe_any8(keys, key, hash, write, at);
     case 1:
-        return ct_probe_any16(keys, key, hash, write);
+        return ct_probe_any16(keys, key, hash, write, at);
     case 2:
-        return ct_probe_any32(keys, key, hash, write);
+        return ct_probe_any32(keys, key, hash, write, at);
     default:
-        return ct_probe_any64(keys, key, hash, write);
+        return ct_probe_any64(keys, key, hash, write, at);
     }
+}
+
+CT_INLINE Py_ssize_t
+ct_probe_for(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)
+{
+    ct_probe_state at;
+    return ct_probe_at(keys, key, hash, write, &at);
 }
 
 CT_INLINE Py_ssize_t

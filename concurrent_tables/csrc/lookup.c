@@ -17,7 +17,7 @@ endless_lookup(ct_table *t, PyObject *key)
 /* Compare `key` with the entry that the probe stopped at: pinned on entry and, unless CT_ERROR is
  * returned, on return.  CT_EQUAL, CT_DIFFERENT, or CT_RESTART when the block was replaced.  No counter of
  * the block is touched: threads that look up keys of one table do not slow each other down. */
-static int
+CT_INLINE int
 compare_unpinned(ct_table *t, ct_record *self, const ct_block_id *block, Py_ssize_t ix, PyObject *key)
 {
     PyObject *candidate = ct_entry_key(block->keys, ix);
@@ -27,7 +27,7 @@ compare_unpinned(ct_table *t, ct_record *self, const ct_block_id *block, Py_ssiz
     Py_INCREF(candidate); /* pinned: the table's reference lives on */
     ct_unpin(self);
     CT_POINT_OPEN(user_compare);
-    int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
+    int equal = ct_ask_equal(t->st, candidate, key);
     Py_DECREF(candidate);
     if (equal < 0) {
         return CT_ERROR;
@@ -37,22 +37,33 @@ compare_unpinned(ct_table *t, ct_record *self, const ct_block_id *block, Py_ssiz
     return ct_same_block(t, block) ? equal : CT_RESTART;
 }
 
-/* One pass over one block, pinned.  Entry number, CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
+/* The rest of a pass over one block, pinned, from the entry `at` which the probe stopped.  Entry number,
+ * CT_MISS, CT_RESTART; CT_ERROR comes unpinned. */
+CT_INLINE Py_ssize_t
+search_on(ct_table *t, ct_record *self, const ct_block_id *block, PyObject *key, Py_hash_t hash,
+          ct_probe_state *at)
+{
+    for (;;) {
+        Py_ssize_t ix = at->ix;
+        int order = compare_unpinned(t, self, block, ix, key);
+        if (order != CT_DIFFERENT) {
+            return order == CT_EQUAL ? ix : order;
+        }
+        ix = ct_probe_resume(block->keys, key, hash, at);
+        if (ix != CT_COMPARE) {
+            return ix;
+        }
+    }
+}
+
+/* One pass over one block; as above. */
 static Py_ssize_t
 search_block(ct_table *t, ct_record *self, const ct_block_id *block, PyObject *key, Py_hash_t hash)
 {
     ct_probe_state at;
     ct_probe_start(block->keys, hash, &at);
-    for (;;) {
-        Py_ssize_t ix = ct_probe_resume(block->keys, key, hash, &at);
-        if (ix != CT_COMPARE) {
-            return ix;
-        }
-        int order = compare_unpinned(t, self, block, at.ix, key);
-        if (order != CT_DIFFERENT) {
-            return order == CT_EQUAL ? at.ix : order;
-        }
-    }
+    Py_ssize_t ix = ct_probe_resume(block->keys, key, hash, &at);
+    return ix == CT_COMPARE ? search_on(t, self, block, key, hash, &at) : ix;
 }
 
 int
@@ -87,6 +98,39 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
             return -1;
         }
     }
+}
+
+CT_NOINLINE int
+ct_get_comparing(ct_table *t, ct_record *self, ct_keys *keys, PyObject *key, Py_hash_t hash,
+                 ct_probe_state *at, PyObject **value)
+{
+    ct_block_id block = ct_present_block(t);
+    /* Pinned all along: a block at the same address is the one that was probed. */
+    if (CT_LIKELY(block.keys == keys)) {
+        Py_ssize_t ix = search_on(t, self, &block, key, hash, at);
+        if (ix == CT_ERROR) {
+            return -1;
+        }
+        PyObject *found = ix >= 0 ? ct_entry_value(keys, ix) : NULL;
+        if (CT_LIKELY(found != NULL || ix == CT_MISS)) {
+            if (value != NULL) {
+                Py_XINCREF(found);
+                *value = found;
+            }
+            ct_unpin(self);
+            return found != NULL;
+        }
+    }
+    ct_unpin(self);
+    PyObject *found = NULL;
+    int status = ct_get_slow(t, key, hash, &found);
+    if (value != NULL) {
+        *value = found;
+    }
+    else if (status > 0) {
+        Py_DECREF(found);
+    }
+    return status;
 }
 
 CT_NOINLINE int

@@ -77,7 +77,10 @@ intern_names(ct_state *st)
     st->str_keys = PyUnicode_InternFromString("keys");
     st->str_missing_dunder = PyUnicode_InternFromString("__missing__");
     st->str_deliver = PyUnicode_InternFromString("deliver");
-    return st->str_keys && st->str_missing_dunder && st->str_deliver ? 0 : -1;
+    st->str_hash = PyUnicode_InternFromString("__hash__");
+    st->str_eq = PyUnicode_InternFromString("__eq__");
+    return st->str_keys && st->str_missing_dunder && st->str_deliver && st->str_hash && st->str_eq ? 0
+                                                                                                   : -1;
 }
 
 /* MutableMapping.register(ConcurrentDict), Mapping.register(FrozenDict). */
@@ -157,7 +160,7 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         &st->missing, &st->reject_missing, &st->errors, &st->events, &st->hooks, &st->gates,
         &st->pairs_of, &st->copies, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
-        &st->str_missing_dunder, &st->str_deliver,
+        &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq,
     };
     int status = 0;
     for (size_t i = 0; status == 0 && i < sizeof(slots) / sizeof(slots[0]); i++) {

@@ -497,7 +497,9 @@ ct_reclaim_init(ct_state *st)
         return -1;
     }
     int status = 0;
+    static unsigned int interpreters;
     LOCK();
+    st->number = ++interpreters;
     if (!process_ready) {
         status = ct_records_process_init();
         process_ready = status == 0;

@@ -20,6 +20,20 @@ enum { CT_ITEM_OBJECT = 0, CT_ITEM_BLOCK = 1, CT_ITEM_CALLBACK = 2, CT_ITEM_RAW 
 
 struct ct_limbo;
 
+#if CT_FT && PY_VERSION_HEX >= 0x030E0000
+#  define CT_SPECIALS 1
+#else
+#  define CT_SPECIALS 0
+#endif
+enum { CT_SPECIALS_LOG2 = 2 };
+
+/* Which functions a class's __hash__ and __eq__ are; see special.c. */
+typedef struct {
+    PyTypeObject *type;     /* borrowed */
+    PyObject *hash, *equal; /* borrowed; NULL: not Python functions */
+    unsigned int interpreter, version;
+} ct_special;
+
 /* What one thread publishes.  Its own cache lines: no reader's pin slows another's down. */
 typedef struct ct_record {
     ct_u64 seq;               /* 0: not pinned */
@@ -32,6 +46,9 @@ typedef struct ct_record {
     int sealed;               /* a write met a sealed block (keys.h) since this was last asked */
     unsigned int lives;       /* which thread has it: one more each time it is used again */
     char pad[128 - 60];
+#if CT_SPECIALS
+    ct_special specials[1 << CT_SPECIALS_LOG2]; /* own thread only */
+#endif
 } ct_record;
 
 typedef struct ct_reclaim_stats {

@@ -10,7 +10,7 @@
 static int
 set_contains(PyObject *self, PyObject *item)
 {
-    Py_hash_t hash = ct_hash(item);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, item);
     if (CT_LIKELY(hash != -1)) {
         return ct_set_has(CT_SET(self), item, hash);
     }
@@ -39,7 +39,7 @@ set_length(PyObject *self)
 static PyObject *
 set_add(PyObject *self, PyObject *item)
 {
-    Py_hash_t hash = ct_hash(item);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, item);
     if (CT_UNLIKELY(hash == -1) || ct_set_add(CT_SET(self), item, hash) < 0) {
         return NULL;
     }
@@ -50,7 +50,7 @@ set_add(PyObject *self, PyObject *item)
 static int
 take_out(PyObject *self, PyObject *item)
 {
-    Py_hash_t hash = ct_hash(item);
+    Py_hash_t hash = ct_hash_in(CT_TABLE(self)->st, item);
     if (CT_LIKELY(hash != -1)) {
         return ct_set_remove(CT_SET(self), item, hash);
     }

@@ -111,7 +111,7 @@ compare_unpinned(ct_set_table *s, ct_record *self, set_place *place, const ct_se
     Py_INCREF(candidate); /* pinned: the set's reference lives on, even if it was removed just now */
     ct_unpin(self);
     CT_POINT_OPEN(user_compare);
-    int equal = PyObject_RichCompareBool(candidate, key, Py_EQ);
+    int equal = ct_ask_equal(s->base.st, candidate, key);
     if (equal > 0) {
         place->found = candidate;
     }

@@ -41,7 +41,7 @@ static PyObject *
 api_getitem(PyObject *self, PyObject *key)
 {
     PyObject *value;
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(API_STATE(self), key);
     int found = CT_UNLIKELY(hash == -1) ? -1 : API_GET(self, key, hash, &value);
     if (CT_LIKELY(found > 0)) {
         return value;
@@ -60,7 +60,7 @@ api_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (CT_UNLIKELY(!ct_check_args("get", nargs, 1, 2))) {
         return NULL;
     }
-    Py_hash_t hash = ct_hash(args[0]);
+    Py_hash_t hash = ct_hash_in(API_STATE(self), args[0]);
     int found = CT_UNLIKELY(hash == -1) ? -1 : API_GET(self, args[0], hash, &value);
     if (CT_LIKELY(found > 0)) {
         return value;
@@ -71,7 +71,7 @@ api_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 static int
 api_contains(PyObject *self, PyObject *key)
 {
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(API_STATE(self), key);
     return CT_UNLIKELY(hash == -1) ? -1 : API_HAS(self, key, hash);
 }
 
@@ -80,7 +80,7 @@ static int
 api_take(PyObject *self, PyObject *key, PyObject **old)
 {
     ct_change change = {.condition = CT_IF_PRESENT, .want_old = 1};
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(API_STATE(self), key);
     int status = hash == -1 ? CT_FAILED : API_CHANGE(self, key, hash, &change);
     *old = change.old_value;
     return status;
@@ -90,7 +90,7 @@ static int
 api_set(PyObject *self, PyObject *key, PyObject *value)
 {
     ct_change change = {.condition = CT_IF_ANY, .new_value = value};
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(API_STATE(self), key);
     if (hash == -1 || api_check_value(self, key, value) < 0) {
         return -1;
     }

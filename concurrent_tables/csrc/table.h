@@ -25,6 +25,7 @@
 #include "ct_common.h"
 #include "keys.h"
 #include "reclaim.h"
+#include "special.h"
 
 #define CT_SHARED ((uintptr_t)1)
 #define CT_SHARING ((uintptr_t)2) /* the first foreign thread waits for the owner */
@@ -160,6 +161,9 @@ ct_same_block(ct_table *t, const ct_block_id *id)
 }
 
 int ct_get_slow(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value);
+/* Goes on, still pinned, from where a probe of `keys` stopped; `value` may be NULL. */
+int ct_get_comparing(ct_table *t, ct_record *self, ct_keys *keys, PyObject *key, Py_hash_t hash,
+                     ct_probe_state *at, PyObject **value);
 
 /* 1 and a new reference, 0 when absent, -1 with an error.  Lock-free for every key type. */
 CT_INLINE int
@@ -170,7 +174,8 @@ ct_get(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
         return -1;
     }
     ct_keys *keys = ct_table_keys(t); /* pairs with the release in ct_publish_block */
-    Py_ssize_t ix = ct_probe(keys, key, hash);
+    ct_probe_state at;
+    Py_ssize_t ix = ct_probe_at(keys, key, hash, 0, &at);
     if (CT_LIKELY(ix >= 0)) {
         CT_POINT(value_load);
         PyObject *found = ct_entry_value(keys, ix); /* the hit linearizes here */
@@ -180,12 +185,12 @@ ct_get(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
         *value = found;
         return found != NULL;
     }
-    ct_unpin(self);
     if (CT_LIKELY(ix == CT_MISS)) {
+        ct_unpin(self);
         *value = NULL;
         return 0;
     }
-    return ct_get_slow(t, key, hash, value);
+    return ct_get_comparing(t, self, keys, key, hash, &at, value);
 }
 
 /* As ct_get without the value. */
@@ -197,17 +202,13 @@ ct_has(ct_table *t, PyObject *key, Py_hash_t hash)
         return -1;
     }
     ct_keys *keys = ct_table_keys(t);
-    Py_ssize_t ix = ct_probe(keys, key, hash);
+    ct_probe_state at;
+    Py_ssize_t ix = ct_probe_at(keys, key, hash, 0, &at);
+    if (CT_UNLIKELY(ix == CT_COMPARE)) {
+        return ct_get_comparing(t, self, keys, key, hash, &at, NULL);
+    }
     int found = ix >= 0 && ct_entry_value(keys, ix) != NULL;
     ct_unpin(self);
-    if (CT_LIKELY(ix != CT_COMPARE)) {
-        return found;
-    }
-    PyObject *value;
-    found = ct_get_slow(t, key, hash, &value);
-    if (found > 0) {
-        Py_DECREF(value);
-    }
     return found;
 }
 

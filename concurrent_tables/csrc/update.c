@@ -60,7 +60,7 @@ int
 ct_set(ct_table *t, PyObject *key, PyObject *value)
 {
     ct_change change = {.condition = CT_IF_ANY, .new_value = value};
-    Py_hash_t hash = ct_hash(key);
+    Py_hash_t hash = ct_hash_in(t->st, key);
     if (hash == -1 || ct_check_value(t, key, value) < 0) {
         return -1;
     }
