@@ -63,14 +63,14 @@ python_function(PyObject *order, PyObject *name)
     return python ? found : NULL;
 }
 
-/* Not a class that has both in Python, or that just changes: remembered too, as two NULLs. */
+/* Functions that are not Python's are remembered too, as NULL; a class that just changes is not. */
 CT_NOINLINE static void
 special_fill(ct_state *st, PyTypeObject *type)
 {
     ct_special fresh = {.type = type, .interpreter = st->number, .version = type_version(type)};
     PyObject *order = type->tp_mro; /* replaced only while the world is stopped */
-    if (fresh.version == 0 || order == NULL) {
-        return; /* the interpreter gives it a tag when it looks the method up itself */
+    if (fresh.version == 0 || order == NULL || st->str_eq == NULL || st->str_hash == NULL) {
+        return; /* no tag until the interpreter looks a method up itself; no names at its end */
     }
     Py_INCREF(order);
     fresh.hash = python_function(order, st->str_hash);
