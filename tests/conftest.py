@@ -108,9 +108,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give every test without a time limit of its own the default one: a hang is a failure."""
     if not config.pluginmanager.hasplugin("timeout"):
         return
+    seconds = config.getoption("timeout", None) or DEFAULT_TIMEOUT_SECONDS
     for item in items:
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(DEFAULT_TIMEOUT_SECONDS))
+            item.add_marker(pytest.mark.timeout(seconds))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
