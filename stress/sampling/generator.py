@@ -23,6 +23,7 @@ _ITSELF = 0.24
 _WRITERS = 0.42
 _PROMISED = 0.58
 _PLAIN = 0.87
+_SURE = 0.5  # of the operations that write are drawn among those that promise something
 _FURTHER = 0.5  # of further calls are of promised operations too
 
 
@@ -49,6 +50,7 @@ class Generator:
         self.names = sorted(self._by_name)
         self._plain = [name for name in self.names if "." not in name]
         self._writers = [n for n in self.names if any(op.writes for op in self._by_name[n])]
+        self._sure = [name for name in self._writers if self._is_promised(name)] or self._writers
         self._promised = [name for name in self._plain if self._is_promised(name)] or self._plain
         self._unmet: deque[tuple[str, str]] | None = None  # made when it is first asked for
 
@@ -129,7 +131,7 @@ class Generator:
         best = None
         kind = rng.random()
         for _ in range(_TRIES):
-            first = self._name(self._writers or self.names)
+            first = self._name(self._firsts() or self.names)
             second = first if kind < _ITSELF else self._name(self._seconds(kind))
             pair = (min(first, second), max(first, second))
             if pair in self.banned:
@@ -165,6 +167,10 @@ class Generator:
                 if len(found) == 3:
                     break
         return found
+
+    def _firsts(self) -> list[str]:
+        """Changes, more often those of which something is promised."""
+        return self._sure if self._rng.random() < _SURE else self._writers
 
     def _seconds(self, kind: float) -> list[str]:
         """Changes meet changes, and every read, often; operators of views are very many."""
