@@ -42,8 +42,8 @@ def our_profile(name: str) -> Profile | None:
         source = f"contracts.py: {name}.{method} is {contract.level.value}"
         # Promise.effect follows what the operation is seen to do: see Profile.promise.
         levels = write if method in _WRITES else read
-        if name in _LAYOUT_TOLD.get(method, ()):
-            levels = LOOSE_READ
+        if name in _LAYOUT_TOLD.get(method, ()) or method == "fromkeys":
+            levels = LOOSE_READ  # the keys of `fromkeys` are read as those of any iterable
         promises[method] = Promise(*levels, source)
     return Profile(
         name,

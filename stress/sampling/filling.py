@@ -107,9 +107,9 @@ class Filler:
         if self._subject.shape != "mapping":
             return tuple([f"{container}.update([{key}])" for key in keys]) if kind in KEYS else ()
         if mapping or kind in ("pairs", "items view") or "p" in op.fields:
-            return tuple(
-                [f"{container}.update({{{key}: {value}}})" for key, value in dict(pairs).items()]
-            )
+            # Of a list each pair is a step, also where its key comes again.
+            each = [*dict(pairs).items()] if mapping else pairs
+            return tuple([f"{container}.update({{{key}: {value}}})" for key, value in each])
         return ()
 
     def _part(self) -> tuple[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from stress import Options, UsageError, resolve, run_campaign, target_of
 from stress.arena import Arena
 from stress.cells import ABSENT, PRESENT, Cell
 from stress.keys import STYLES, Zipf, make_key
+from stress.sampling.catalogue import catalogue_of
+from stress.sampling.generator import Generator
+from stress.sampling.subject import Subject
 from stress.targets import Kind
 from stress.workloads import applicable
 
@@ -249,3 +254,17 @@ def test_an_observer_hears_of_every_workload() -> None:
     run_campaign([LockedDict], Options(seed=1, ops=300, only=("ycsb-*",)), heard)
     assert heard.names == heard.ended == [f"LockedDict/ycsb-{letter}" for letter in "abcdef"]
     assert max(heard.fractions) == 1.0 and min(heard.fractions) >= 0.0
+
+
+def test_each_pair_of_a_list_is_a_step() -> None:
+    """Also where its key comes again: another thread may see the value in between."""
+    subject = Subject(resolve("concurrent_tables:ConcurrentDict"))
+    generator = Generator(subject, catalogue_of(subject), Random(1))
+    repeated = 0
+    for number in range(3000):
+        for call in generator.draw(number).calls:
+            keys = re.findall(r"\b(K\d)\b", call.source)
+            if call.name == "update" and call.steps and ".update([(" in call.source:
+                assert len(call.steps) == len(keys), call
+                repeated += len(set(keys)) < len(keys)
+    assert repeated
