@@ -55,11 +55,10 @@ def measure_cell(
     result = CellResult(cell)
     entries: list[tuple[Stand, Series]] = []
     for setting in settings:
-        material = Material(cell, setting, crew)
         rivals = [one for one in contestants if cell.operation not in one.lacks]
         empty: list[Contestant | None] = [None] if setting.tables == "each" else []
         for contestant in [*empty, *rivals]:
-            entry = _open(contestant, material, crew, result)
+            entry = _open(contestant, Material(cell, setting, crew), crew, result)
             if entry is not None:
                 entries.append(entry)
     with _no_collections():

@@ -86,7 +86,12 @@ class _Share:
 
 
 class Material:
-    """Keys, values and work lists of one setting; every contestant works with the same objects."""
+    """Keys, values and work lists of one contestant in one setting.
+
+    Equal for all, but objects of its own where the kind has no cached ones: a table may mark the
+    objects that it holds as shared between threads, for good, and without the GIL that decides what
+    every other table that holds them has to do to take a reference.
+    """
 
     def __init__(self, cell: Cell, setting: Setting, crew: Crew) -> None:
         churning = cell.operation in TWO_PHASES
