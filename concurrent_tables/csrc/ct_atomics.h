@@ -64,13 +64,11 @@ typedef _Atomic(int) ct_int;
 #  define ct_relax() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-/* Fields of the interpreter that any thread may write: the cached hash of a str, a class's version tag. */
+/* The cached hash of a str is a plain field of the interpreter that any thread may fill in. */
 #if defined(__GNUC__) || defined(__clang__)
 #  define ct_foreign_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#  define ct_foreign_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #else
 #  define ct_foreign_load_relaxed(p) (*(volatile const Py_hash_t *)(p))
-#  define ct_foreign_load_acquire(p) (*(volatile const unsigned int *)(p))
 #endif
 
 #endif

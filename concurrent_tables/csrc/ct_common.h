@@ -65,6 +65,7 @@ extern CT_HIDDEN int ct_poison; /* debug mode: overwrite blocks when their memor
 typedef struct ct_state {
     struct ct_domain *domain;
     unsigned int number; /* of the interpreter, in this process; never used again */
+    int class_watcher;   /* its id + 1, or 0 (special.c) */
     PyObject *module; /* borrowed */
     /* heap types */
     PyTypeObject *dict_type;
@@ -98,6 +99,7 @@ typedef struct ct_state {
     PyObject *flights;          /* its registry: a ConcurrentDict of ours */
     PyObject *layout_type;      /* inspection.Layout */
     PyObject *str_keys, *str_missing_dunder, *str_deliver, *str_hash, *str_eq;
+    PyObject *key_classes; /* {address: weak reference} of those watched */
     PyObject *debug_register; /* debug mode: called with every new table; else NULL */
     unsigned long forks; /* how often this process became a forked child */
     int defer_refcount; /* tables give up immediate refcounting when they become shared */

@@ -132,7 +132,7 @@ core_exec(PyObject *module)
         return -1;
     }
     if (ct_reclaim_init(st) < 0 || import_shared(st) < 0 || find_kinds(st) < 0
-        || intern_names(st) < 0) {
+        || intern_names(st) < 0 || ct_special_init(st) < 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof(type_inits) / sizeof(type_inits[0]); i++) {
@@ -160,7 +160,7 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         &st->missing, &st->reject_missing, &st->errors, &st->events, &st->hooks, &st->gates,
         &st->pairs_of, &st->copies, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
-        &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq,
+        &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq, &st->key_classes,
     };
     int status = 0;
     for (size_t i = 0; status == 0 && i < sizeof(slots) / sizeof(slots[0]); i++) {
@@ -206,6 +206,7 @@ static int
 clear_state(PyObject *module)
 {
     ct_state *st = ct_state_of_module(module);
+    ct_special_clear(st);
     ct_reclaim_clear(st);
     return visit_state(st, clear_slot, NULL);
 }

@@ -25,13 +25,15 @@ struct ct_limbo;
 #else
 #  define CT_SPECIALS 0
 #endif
-enum { CT_SPECIALS_LOG2 = 2 };
+enum { CT_SPECIALS_LOG2 = 2, CT_SPECIALS_PATIENCE = 1023 };
 
 /* Which functions a class's __hash__ and __eq__ are; see special.c. */
 typedef struct {
     PyTypeObject *type;     /* borrowed */
     PyObject *hash, *equal; /* borrowed; NULL: not Python functions */
-    unsigned int interpreter, version;
+    uint64_t changes;       /* class_changes then */
+    unsigned int interpreter;
+    uint16_t wait, delay;   /* so often more without looking, when it does not fit */
 } ct_special;
 
 /* What one thread publishes.  Its own cache lines: no reader's pin slows another's down. */

@@ -3,19 +3,21 @@
  * PyObject_Hash and PyObject_RichCompare find the method of a class anew at each call, through the
  * slot, the interpreter's type cache and its sequence lock.  In a lookup with such keys that is a good
  * part of what is not user code.  Each thread remembers, for the last few classes that it met, which
- * functions they are: (class, interpreter, version tag) -> functions, in its record, so that nobody
- * else writes those cache lines.  Only without the GIL, where a lookup has more to do than a dict's.
+ * functions they are, in its record, so that nobody else writes those cache lines.  Only without the
+ * GIL, where a lookup has more to do than a dict's.
  *
- * Never stale.  The interpreter zeroes a class's version tag before its attributes, bases or those of
- * its bases change, and gives a new one, used by no other class of that interpreter, when the class is
- * next looked at.  Filling reads the tag (acquire), then the dicts of the classes in the resolution
- * order, then the tag again: a dict that shows a later change was stored to after the tag was zeroed,
- * which the second read then sees.  A call compares the tag once more; a class changed after that is
- * changed during the call, as it might be in the interpreter's own slot.
+ * Never stale.  What a thread remembers holds as long as `class_changes` has the number that it had
+ * then.  A type watcher raises it before the attributes or bases of a class that we watch, or those of
+ * its bases, change; a weak reference raises it before the memory of such a class is used again.  Filling
+ * reads the number, watches the class (which waits for a change under way, and makes sure that the
+ * next is told), reads the dicts of the classes in the resolution order, then the number again: a dict
+ * that shows a later change was stored to after the number rose, which the second read then sees.
+ * A class that changes after a call has looked at the number changes during the call, as it
+ * might in the interpreter's own slot.
  *
  * Alive.  The record borrows: the class, which is only compared by address until an object of it is at
- * hand; and the functions, which the dict of a class keeps as long as the tag is the same.  Another
- * thread may replace one between our look at the tag and the call.  But functions here count references
+ * hand; and the functions, which the dict of a class keeps as long as the number is the same.  Another
+ * thread may replace one between our look at the number and the call.  But functions here count references
  * deferred (they are asked to, though those of classes do already), so only the collector frees them,
  * for which it stops every thread; and a thread stops nowhere between that look and the frame's own
  * reference.  The interpreter's stack holds functions the same way.  So neither thread exit nor fork has
@@ -25,11 +27,97 @@
 
 #if CT_SPECIALS
 
-static unsigned int
-type_version(PyTypeObject *type)
+static ct_u64 class_changes; /* of watched classes, in every interpreter of the process */
+
+/* -- being told of changes ---------------------------------------------------------------------- */
+
+static int
+class_changed(PyTypeObject *Py_UNUSED(type))
 {
-    return ct_foreign_load_acquire(&type->tp_version_tag);
+    ct_fetch_add_acq_rel(&class_changes, 1);
+    return 0;
 }
+
+/* `self` is (those watched, the number of this one). */
+static PyObject *
+class_gone(PyObject *self, PyObject *Py_UNUSED(reference))
+{
+    ct_fetch_add_acq_rel(&class_changes, 1);
+    if (PyDict_Pop(PyTuple_GET_ITEM(self, 0), PyTuple_GET_ITEM(self, 1), NULL) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef class_gone_def = {"class_gone", class_gone, METH_O, NULL};
+
+/* Without a watcher left for us every class is asked through its slots. */
+int
+ct_special_init(ct_state *st)
+{
+    int watcher = PyType_AddWatcher(class_changed);
+    if (watcher < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    st->class_watcher = watcher + 1;
+    st->key_classes = PyDict_New();
+    return st->key_classes == NULL ? -1 : 0;
+}
+
+void
+ct_special_clear(ct_state *st)
+{
+    if (st->class_watcher != 0) {
+        if (PyType_ClearWatcher(st->class_watcher - 1) < 0) {
+            PyErr_Clear();
+        }
+        st->class_watcher = 0;
+        ct_fetch_add_acq_rel(&class_changes, 1); /* forget */
+    }
+}
+
+/* Hear of the end of a class: 1, or -1 with an exception. */
+static int
+await_end(PyObject *classes, PyTypeObject *type)
+{
+    PyObject *number = PyLong_FromVoidPtr(type);
+    int found = number == NULL ? -1 : PyDict_Contains(classes, number);
+    if (found == 0) {
+        PyObject *self = PyTuple_Pack(2, classes, number);
+        PyObject *callback = self == NULL ? NULL : PyCFunction_New(&class_gone_def, self);
+        PyObject *reference =
+            callback == NULL ? NULL : PyWeakref_NewRef((PyObject *)type, callback);
+        found = reference == NULL ? -1 : PyDict_SetDefaultRef(classes, number, reference, NULL);
+        found = found < 0 ? -1 : 1;
+        Py_XDECREF(self);
+        Py_XDECREF(callback);
+        Py_XDECREF(reference);
+    }
+    Py_XDECREF(number);
+    return found;
+}
+
+/* 1 when the next change of the class and its end will be told, else 0, without an exception. */
+static int
+watch_class(ct_state *st, PyTypeObject *type)
+{
+    PyObject *classes = st->key_classes;
+    if (st->class_watcher == 0 || classes == NULL) {
+        return 0;
+    }
+    Py_INCREF(classes);
+    int told = PyType_Watch(st->class_watcher - 1, (PyObject *)type) == 0
+               && PyUnstable_Type_AssignVersionTag(type) /* else it changes too often to be told */
+               && await_end(classes, type) > 0;
+    Py_DECREF(classes);
+    if (!told) {
+        PyErr_Clear();
+    }
+    return told;
+}
+
+/* -- what a thread remembers -------------------------------------------------------------------- */
 
 CT_INLINE ct_special *
 special_place(ct_record *self, PyTypeObject *type)
@@ -59,45 +147,54 @@ python_function(PyObject *order, PyObject *name)
     if (python) {
         PyUnstable_Object_EnableDeferredRefcount(found);
     }
-    Py_DECREF(found); /* the class's dict has it, or the tag has changed */
+    Py_DECREF(found); /* the class's dict has it, or the class has changed */
     return python ? found : NULL;
 }
 
-/* Functions that are not Python's are remembered too, as NULL; a class that just changes is not. */
-CT_NOINLINE static void
-special_fill(ct_state *st, PyTypeObject *type)
+/* Not a class that has them in Python, or that just changes: remembered too, as two NULLs. */
+static void
+special_fill(ct_state *st, PyTypeObject *type, ct_special *place)
 {
-    ct_special fresh = {.type = type, .interpreter = st->number, .version = type_version(type)};
+    ct_special fresh = {.type = type, .interpreter = st->number, .delay = place->delay};
+    fresh.changes = ct_load_acquire(&class_changes);
     PyObject *order = type->tp_mro; /* replaced only while the world is stopped */
-    if (fresh.version == 0 || order == NULL || st->str_eq == NULL || st->str_hash == NULL) {
-        return; /* no tag until the interpreter looks a method up itself; no names at its end */
+    if (order != NULL && watch_class(st, type)) {
+        Py_INCREF(order);
+        fresh.hash = python_function(order, st->str_hash);
+        fresh.equal = python_function(order, st->str_eq);
+        Py_DECREF(order);
     }
-    Py_INCREF(order);
-    fresh.hash = python_function(order, st->str_hash);
-    fresh.equal = python_function(order, st->str_eq);
-    Py_DECREF(order);
-    if (type_version(type) == fresh.version) {
-        *special_place(ct_self(), type) = fresh;
+    /* Where classes change all the time, or share this place, remembering costs more than it brings. */
+    fresh.delay = fresh.delay < CT_SPECIALS_PATIENCE ? 2 * fresh.delay + 1 : fresh.delay;
+    fresh.wait = fresh.delay;
+    if (ct_load_acquire(&class_changes) != fresh.changes) {
+        fresh.hash = fresh.equal = NULL;
     }
+    *place = fresh;
 }
 
 CT_INLINE int
 special_fits(const ct_special *special, ct_state *st, PyTypeObject *type)
 {
     return special->type == type && special->interpreter == st->number
-           && special->version == type_version(type);
+           && special->changes == ct_load_acquire(&class_changes);
 }
 
 CT_NOINLINE static const ct_special *
 special_filled(ct_state *st, PyTypeObject *type)
 {
     static const ct_special nothing;
-    if (ct_self() == NULL) {
+    ct_record *self = ct_self();
+    if (self == NULL) {
         return &nothing;
     }
-    special_fill(st, type);
-    const ct_special *special = special_place(ct_self(), type);
-    return special_fits(special, st, type) ? special : &nothing;
+    ct_special *place = special_place(self, type);
+    if (place->wait > 0) {
+        place->wait--;
+        return &nothing;
+    }
+    special_fill(st, type, place);
+    return special_fits(place, st, type) ? place : &nothing;
 }
 
 CT_INLINE const ct_special *
@@ -113,10 +210,12 @@ special_of(ct_state *st, PyTypeObject *type)
     return special_filled(st, type);
 }
 
+/* -- asking ------------------------------------------------------------------------------------- */
+
 CT_INLINE PyObject *
 call_function(PyObject *function, PyObject *const *arguments, size_t count)
 {
-    return ((PyFunctionObject *)function)->vectorcall(function, arguments, count, NULL);
+    return PyObject_Vectorcall(function, arguments, count, NULL);
 }
 
 /* As the interpreter's slot does: any int will do, and -1 means an error. */
@@ -192,6 +291,17 @@ ct_ask_equal(ct_state *st, PyObject *a, PyObject *b)
 }
 
 #else
+
+int
+ct_special_init(ct_state *Py_UNUSED(st))
+{
+    return 0;
+}
+
+void
+ct_special_clear(ct_state *Py_UNUSED(st))
+{
+}
 
 Py_hash_t
 ct_hash_class(ct_state *Py_UNUSED(st), PyObject *key)

@@ -6,6 +6,8 @@
 #include "compare.h"
 #include "reclaim.h"
 
+int ct_special_init(ct_state *st);
+void ct_special_clear(ct_state *st);
 /* As PyObject_Hash. */
 Py_hash_t ct_hash_class(ct_state *st, PyObject *key);
 /* As PyObject_RichCompareBool(a, b, Py_EQ).  The caller holds references to both. */
