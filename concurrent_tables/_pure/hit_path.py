@@ -42,6 +42,8 @@ class Cell:
 class Entry:
     """One value of one key, and what tells whether it may be served. Compared by identity."""
 
+    victims: list[Entry] | None = None  # in C: those that it drove out
+
     __slots__ = (
         "__weakref__",
         "bucket",
@@ -127,6 +129,14 @@ class HitPath:
         """The value of `key`, or `default`; counts a hit or a miss. Lock-free."""
         entry = self._find(key)
         return default if entry is None else entry.value
+
+    def _arm_writes(self, epochs: Any, flights: Any, ttl: float) -> bool:
+        """Whether `_put` writes from now on; only in C."""
+        return False
+
+    def _put(self, key: Any, value: Any) -> bool:
+        """Whether a plain write was made here; only in C."""
+        return False
 
     def peek(self, key: Any, default: Any = None) -> Any:
         """As `get`, but leaves no trace: no count, no access, nothing is taken away. Lock-free."""

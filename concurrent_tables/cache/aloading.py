@@ -12,7 +12,6 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextvars import copy_context
-from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +43,13 @@ class AsyncLoading(Loading):
         Threads and other event loops that ask for the key meanwhile share that one load. A caller
         that is cancelled does not disturb the others. Everything else is as for `get_or_load`.
         """
-        entry = self._find(key)
-        if entry is not None and entry.refresh_at == inf:
-            return entry.value
+        entry = None
+        if self._settings.refresh_after is None:
+            value = self.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        else:
+            entry = self._find(key)
         return await self._afound_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
 
     async def _afound_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:

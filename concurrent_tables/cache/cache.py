@@ -16,6 +16,7 @@ from typing import Any
 from .._waits import PerProcess
 from .aloading import AsyncLoading
 from .base import Settings
+from .native import NativeMaintenance
 from .parts import Parts
 from .removal import RemovalCause
 from .stats import CacheInfo, CacheStats
@@ -70,7 +71,7 @@ class CacheMethods(AsyncLoading, Watching):
             on_remove=on_remove,
             timer=timer,
         )
-        super().__init__(self._parts.ConcurrentDict(), timer, maxsize is not None)
+        super().__init__(self._make_table(settings), timer, maxsize is not None)
         self._settings = settings
         self._tags = Tags(self._parts.ConcurrentDict, self._parts.Cell)
         self._flights = self._parts.ConcurrentDict()
@@ -115,7 +116,7 @@ class CacheMethods(AsyncLoading, Watching):
         """What was counted since the cache was made; see `CacheStats`. Exact at rest."""
         self._maintain()
         hits, misses = self._counts()
-        policy = self._policy
+        weight, policy = self._policy_stats()
         return CacheStats(
             hits=hits,
             misses=misses,
@@ -130,8 +131,8 @@ class CacheMethods(AsyncLoading, Watching):
             expired=self._counted(RemovalCause.EXPIRED),
             invalidated=self._counted(RemovalCause.INVALIDATED),
             size=len(self._table),
-            weight=0 if policy is None else policy.weight,
-            policy={} if policy is None else policy.info(),
+            weight=weight,
+            policy=policy,
         )
 
     def info(self) -> CacheInfo:
@@ -148,4 +149,5 @@ def make_cache_type(parts: Parts, doc: str | None) -> Any:
         "__doc__": doc,
         "_parts": parts,
     }
-    return type("Cache", (CacheMethods, parts.HitPath), namespace)
+    maintenance = (NativeMaintenance,) if parts.native else ()
+    return type("Cache", (*maintenance, CacheMethods, parts.HitPath), namespace)

@@ -21,7 +21,6 @@ import copy
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import copy_context
-from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,9 +79,13 @@ class Loading(Storing):
         >>> cache.get_or_load(3, lambda key: key * 2), cache.get(3)
         (6, 6)
         """
-        entry = self._find(key)
-        if entry is not None and entry.refresh_at == inf:
-            return entry.value
+        entry = None
+        if self._settings.refresh_after is None:
+            value = self.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        else:
+            entry = self._find(key)
         return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
 
     def _found_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
@@ -428,7 +431,12 @@ class Loading(Storing):
 
     def _refresh_now(self, entry: Entry, call: Call) -> None:
         flight = self._new_flight(entry.key, call)
-        if self._table.get(entry.key) is not entry or self._register(flight) is not flight:
+        standing = self._table.get(entry.key)
+        if (
+            standing is None
+            or standing.epoch != entry.epoch
+            or self._register(flight) is not flight
+        ):
             return  # it has gone, or somebody loads it already
         if self._unsettled():
             self._abandon(flight)

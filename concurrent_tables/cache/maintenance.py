@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .._hooks import report_unraisable
 from .._missing import MISSING
 from .._waits import PerProcess
-from .base import DEAD, LIVE, NEW, Shared
+from .base import DEAD, LIVE, NEW, Settings, Shared
 from .clock import Due, watch_over
 from .holding import holding
 from .policy import Policy, make_policy
@@ -41,6 +41,9 @@ _get_ident = threading.get_ident
 
 class Maintained(Shared):
     """The policy and the wheel of a cache, and the ways out of it."""
+
+    def _make_table(self, settings: Settings) -> Any:
+        return self._parts.Table()
 
     def _begin_maintenance(self) -> None:
         settings = self._settings
@@ -244,6 +247,18 @@ class Maintained(Shared):
 
     def _why(self, entry: Entry) -> RemovalCause:
         return RemovalCause.INVALIDATED if self._fell(entry) else RemovalCause.EXPIRED
+
+    def _reschedule(self, entry: Entry, deadline: float, now: float) -> bool:
+        """The entry ends at another time; whether it is there."""
+        entry.touched = now
+        entry.deadline = deadline
+        self._submit(entry, entry)
+        self._maintain()
+        return bool(entry.state != DEAD)
+
+    def _policy_stats(self) -> tuple[int, dict[str, Any]]:
+        policy = self._policy
+        return (0, {}) if policy is None else (policy.weight, policy.info())
 
     def _counted(self, name: Any) -> int:
         count: Any = self._tallies.get(name, MISSING)

@@ -15,10 +15,12 @@ class Parts(NamedTuple):
     """The types that one implementation gives."""
 
     ConcurrentDict: Any
+    Table: Any  # of entries: a CacheTable, which keeps policy and wheel, or a ConcurrentDict
     HitPath: Any
     Entry: Any
     Cell: Any
     CachedCall: Any  # None: calls of cached functions run in Python
+    native: bool
 
 
 @cache
@@ -27,7 +29,10 @@ def parts(implementation: str) -> Parts:
     module = importlib.import_module(
         "._core" if implementation == "c" else "._pure.api", "concurrent_tables"
     )
-    native = all(hasattr(module, name) for name in ("HitPath", "Entry", "Cell"))
+    native = all(hasattr(module, name) for name in ("HitPath", "Entry", "Cell", "CacheTable"))
     source: Any = module if native else _twin
     call = getattr(module, "CachedCall", None) if native else None
-    return Parts(module.ConcurrentDict, source.HitPath, source.Entry, source.Cell, call)
+    table = module.CacheTable if native else module.ConcurrentDict
+    return Parts(
+        module.ConcurrentDict, table, source.HitPath, source.Entry, source.Cell, call, native
+    )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._missing import MISSING, MissingType, reject_missing
 from .._pure.hit_path import NEVER_AGAIN
-from .base import DEAD, Loaded
+from .base import Loaded
 from .maintenance import Maintained
 from .removal import RemovalCause
 from .tags import fallen
@@ -62,6 +62,9 @@ class Storing(Maintained):
         Errors: TypeError for an unhashable key or tag, ValueError for MISSING or a negative number.
         Thread-safety: atomic. When it returns, the cache is within its bound.
         """
+        plain = ttl is MISSING and weight is None and type(tags) is tuple and not tags
+        if plain and self._put(key, value):
+            return
         reject_missing(self, key, value)
         cells = self._tags.cells(tags) or None
         epoch = self._tags.next()  # after the cells, which know older numbers
@@ -111,11 +114,7 @@ class Storing(Maintained):
         now = self._settings.timer()
         if deadline is None:
             return self._take_out(entry, RemovalCause.EXPIRED)
-        entry.touched = now
-        entry.deadline = deadline
-        self._submit(entry, entry)
-        self._maintain()
-        return bool(entry.state != DEAD)
+        return self._reschedule(entry, deadline, now)
 
     def expires_in(self, key: Any) -> float | None:
         """Seconds until `key` expires unless it is used; `inf` for never, None if it is absent."""

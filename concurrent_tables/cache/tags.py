@@ -46,13 +46,13 @@ class _Place(weakref.ref[Any]):
 class Tags:
     """The cells of one cache's tags. Thread-safety: every method is atomic."""
 
-    __slots__ = ("__weakref__", "_cell_type", "_counter", "_floor", "_places", "_remembered")
+    __slots__ = ("__weakref__", "_cell_type", "_floor", "_places", "_remembered", "counter")
 
     def __init__(self, table_type: Any, cell_type: Any) -> None:
         self._places = table_type()
         self._floor = table_type({"floor": 0})
         self._cell_type = cell_type
-        self._counter = itertools.count(1)
+        self.counter = itertools.count(1)
         self._remembered: deque[tuple[int, Hashable, Any]] = deque(maxlen=_REMEMBERED)
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Tags:
 
     def next(self) -> int:
         """The next number; atomic, since the counter is."""
-        return next(self._counter)
+        return next(self.counter)
 
     def cell(self, tag: Hashable) -> Any:
         """The cell that entries with `tag` carry from now on."""
@@ -96,7 +96,7 @@ class Tags:
                 # Before the exchange: whoever comes later, and finds the new cell, returns without
                 # knowing about this one.
                 before.fallen = NEVER_AGAIN
-            number = next(self._counter)
+            number = next(self.counter)
             cell = self._cell_type(number)
             made[:] = number, cell
             return self._place(tag, cell)

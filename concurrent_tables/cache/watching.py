@@ -21,15 +21,17 @@ _POLL_SECONDS = 1.0
 class _Translator:
     """Gives a callback the cache in place of its table, and values in place of entries."""
 
-    __slots__ = ("cache", "callback")
+    __slots__ = ("cache", "callback", "native")
 
     def __init__(self, cache: Any, callback: Callable[[Event], object]) -> None:
         self.cache = weakref.ref(cache)
+        self.native = cache._parts.native
         self.callback = callback
 
     def __call__(self, event: Event) -> None:
         old, new = event.old, event.new
-        if event.kind is not EventKind.LOST:  # whose versions stay as they are
+        # The C table tells values; what was lost is told by versions.
+        if not self.native and event.kind is not EventKind.LOST:
             old = old if old is MISSING else old.value
             new = new if new is MISSING else new.value
         self.callback(event._replace(table=self.cache(), old=old, new=new))

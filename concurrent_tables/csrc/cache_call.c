@@ -51,7 +51,7 @@ scratch_key(ct_cached_call *self, PyObject *const *args, Py_ssize_t nargs)
             return NULL;
         }
     }
-    ct_cache_stripe *stripe = ct_stripe_of(self->path, record);
+    ct_cache_stripe *stripe = ct_stripe_of(self->path->table, record);
     if (CT_UNLIKELY(stripe != NULL && stripe->scratch[nargs - 1] == NULL)) {
         PyObject *fresh = PyTuple_New(nargs + 1);
         if (fresh != NULL) {

@@ -1,5 +1,8 @@
-/* Cells and entries of a cache: plain data with attributes.  The essay is in cache.h. */
-#include "cache.h"
+/* Cells and entries of a cache as Python sees them: plain data with attributes.
+ *
+ * An `Entry` stands for one node: it keeps key and value alive, and what else it tells is the node's, as long
+ * as that is in the table; afterwards it is what it was when somebody looked. */
+#include "cache_store.h"
 
 #include <math.h>
 
@@ -97,12 +100,6 @@ static PyType_Spec cell_spec = {
 
 /* -- Entry: life -------------------------------------------------------------------------------- */
 
-typedef struct {
-    PyObject *key, *value, *cells;
-    long long epoch, weight;
-    double deadline, idle, now, refresh_at;
-} arguments;
-
 static int
 check_cells(ct_state *st, PyObject *cells)
 {
@@ -119,114 +116,77 @@ check_cells(ct_state *st, PyObject *cells)
     return 0;
 }
 
-static ct_entry_more *
-make_more(const arguments *given)
-{
-    ct_entry_more *more = PyMem_Calloc(1, sizeof(*more));
-    if (more == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    PyObject *cells = given->cells == Py_None ? NULL : Py_NewRef(given->cells);
-    ct_store_relaxed(&more->cells, cells);
-    ct_store_relaxed(&more->idle, given->idle);
-    ct_store_relaxed(&more->touched, given->now);
-    ct_store_relaxed(&more->refresh_at, given->refresh_at);
-    more->weight = given->weight;
-    return more;
-}
-
-static PyObject *
-make_entry(PyTypeObject *type, const arguments *given)
-{
-    ct_state *st = ct_state_of_type(type);
-    if (st == NULL || (given->cells != Py_None && check_cells(st, given->cells) < 0)) {
-        return NULL;
-    }
-    Py_hash_t hash = ct_hash(given->key);
-    ct_record *self = hash == -1 ? NULL : ct_self();
-    ct_entry *entry = self == NULL ? NULL : (ct_entry *)type->tp_alloc(type, 0);
-    if (entry == NULL) {
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
-    }
-    entry->key = Py_NewRef(given->key);
-    entry->value = Py_NewRef(given->value);
-    entry->epoch = given->epoch;
-    entry->hash = hash;
-    entry->maker = self->number;
-    ct_store_relaxed(&entry->deadline, given->deadline);
-    if (given->cells != Py_None || given->weight != 1 || given->idle != (double)INFINITY
-        || given->refresh_at != (double)INFINITY) {
-        entry->more = make_more(given);
-        if (entry->more == NULL) {
-            Py_DECREF(entry);
-            return NULL;
-        }
-    }
-    return (PyObject *)entry;
-}
-
 static PyObject *
 entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"key", "value", "epoch", "cells", "deadline",
                             "idle", "now", "refresh_at", "weight", NULL};
-    arguments given;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOLOddddL:Entry", names, &given.key, &given.value,
-                                     &given.epoch, &given.cells, &given.deadline, &given.idle,
-                                     &given.now, &given.refresh_at, &given.weight)) {
+    ct_view view = {.number = CT_NONE};
+    long long epoch, weight;
+    ct_state *st = ct_state_of_type(type);
+    if (st == NULL
+        || !PyArg_ParseTupleAndKeywords(args, kwargs, "OOLOddddL:Entry", names, &view.key,
+                                        &view.value, &epoch, &view.cells, &view.deadline,
+                                        &view.idle, &view.touched, &view.refresh_at, &weight)
+        || (view.cells != Py_None && check_cells(st, view.cells) < 0)) {
         return NULL;
     }
-    return make_entry(type, &given);
+    view.epoch = epoch;
+    view.weight = weight;
+    view.hash = ct_hash(view.key);
+    PyObject *self = view.hash == -1 ? NULL : type->tp_alloc(type, 0);
+    if (self != NULL) {
+        view.cells = view.cells == Py_None ? NULL : Py_NewRef(view.cells);
+        Py_INCREF(view.key);
+        Py_INCREF(view.value);
+        CT_ENTRY(self)->view = view;
+    }
+    return self;
+}
+
+PyObject *
+ct_entry_of(ct_store *store, ct_view *view)
+{
+    PyTypeObject *type = store->base.st->extra_types[CT_X_ENTRY];
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self == NULL) {
+        ct_view_release(view);
+        return NULL;
+    }
+    CT_ENTRY(self)->view = *view;
+    CT_ENTRY(self)->view.more = NULL;
+    CT_ENTRY(self)->store = (ct_store *)Py_NewRef((PyObject *)store);
+    return self;
 }
 
 static int
 entry_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    ct_entry *entry = (ct_entry *)self;
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(entry->key);
-    Py_VISIT(entry->value);
-    if (entry->more != NULL) {
-        Py_VISIT(ct_load_relaxed(&entry->more->cells));
-    }
-    Py_VISIT(entry->bucket);
-    Py_VISIT(entry->earlier);
-    Py_VISIT(entry->later);
-    Py_VISIT(entry->previous);
-    Py_VISIT(entry->next);
+    Py_VISIT(CT_ENTRY(self)->view.key);
+    Py_VISIT(CT_ENTRY(self)->view.value);
+    Py_VISIT(CT_ENTRY(self)->view.cells);
+    Py_VISIT(CT_ENTRY(self)->store);
+    Py_VISIT(CT_ENTRY(self)->victims);
     return 0;
 }
 
-/* Not the key and the value: they never change while somebody has the entry, and the links are what
- * closes circles among entries. */
 static int
 entry_clear(PyObject *self)
 {
-    ct_entry *entry = (ct_entry *)self;
-    Py_CLEAR(entry->bucket);
-    Py_CLEAR(entry->earlier);
-    Py_CLEAR(entry->later);
-    Py_CLEAR(entry->previous);
-    Py_CLEAR(entry->next);
+    ct_view_release(&CT_ENTRY(self)->view);
+    Py_CLEAR(CT_ENTRY(self)->store);
+    Py_CLEAR(CT_ENTRY(self)->victims);
     return 0;
 }
 
 static void
 entry_dealloc(PyObject *self)
 {
-    ct_entry *entry = (ct_entry *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, entry_dealloc) /* entries are linked to long chains */
+    Py_TRASHCAN_BEGIN(self, entry_dealloc)
     entry_clear(self);
-    if (entry->more != NULL) {
-        Py_XDECREF(ct_load_relaxed(&entry->more->cells));
-        PyMem_Free(entry->more);
-        entry->more = NULL;
-    }
-    Py_CLEAR(entry->value);
-    Py_CLEAR(entry->key);
     type->tp_free(self);
     Py_DECREF(type);
     Py_TRASHCAN_END
@@ -234,88 +194,148 @@ entry_dealloc(PyObject *self)
 
 /* -- Entry: attributes -------------------------------------------------------------------------- */
 
+/* The node, pinned; NULL and unpinned when the entry is not in the table. */
+static ct_node *
+pin_node(ct_entry *entry, ct_record **record)
+{
+    ct_store *store = entry->store;
+    *record = store == NULL ? NULL : ct_enter(&store->base);
+    if (*record == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    if (!ct_store_is_live(store, entry->view.number, entry->view.epoch)) {
+        ct_unpin(*record);
+        return NULL;
+    }
+    return ct_node_at(store, entry->view.number);
+}
+
+int
+ct_entry_now(ct_entry *entry, ct_view *view)
+{
+    ct_record *record;
+    if (pin_node(entry, &record) != NULL) {
+        ct_view_copy(entry->store, entry->view.number, view);
+        ct_unpin(record);
+        return 0;
+    }
+    *view = entry->view;
+    Py_INCREF(view->key);
+    Py_INCREF(view->value);
+    Py_XINCREF(view->cells);
+    return 0;
+}
+
 static PyObject *
 entry_get_cells(PyObject *self, void *Py_UNUSED(closure))
 {
-    ct_entry *entry = (ct_entry *)self;
-    ct_record *record = ct_self();
-    if (record == NULL) {
-        return PyErr_NoMemory();
+    ct_record *record;
+    ct_node *node = pin_node(CT_ENTRY(self), &record);
+    PyObject *cells;
+    if (node == NULL) {
+        cells = Py_XNewRef(CT_ENTRY(self)->view.cells);
     }
-    if (entry->more == NULL) {
-        Py_RETURN_NONE;
+    else {
+        cells = node->more == NULL ? NULL : Py_XNewRef(ct_load_acquire(&node->more->cells));
+        ct_unpin(record);
     }
-    ct_pin(record);
-    PyObject *cells = ct_load_acquire(&entry->more->cells);
-    Py_XINCREF(cells);
-    ct_unpin(record);
     return cells == NULL ? Py_NewRef(Py_None) : cells;
+}
+
+/* Takes over a reference. */
+static int
+replace_cells(ct_entry *entry, PyObject *cells)
+{
+    ct_store *store = entry->store;
+    ct_section section;
+    PyObject *old = NULL;
+    int roomless = 0, shared = 0;
+    if (store != NULL) {
+        if (ct_store_begin(store, &section) < 0) {
+            Py_XDECREF(cells);
+            return -1;
+        }
+        ct_node *node = ct_node_at(store, entry->view.number);
+        if (ct_store_is_live(store, entry->view.number, entry->view.epoch)) {
+            roomless = node->more == NULL && cells != NULL;
+            if (node->more != NULL) {
+                old = ct_exchange_acq_rel(&node->more->cells, Py_XNewRef(cells));
+            }
+        }
+        shared = ct_is_shared(&store->base);
+        ct_store_end(store, &section);
+    }
+    if (old != NULL) {
+        ct_drop(store->base.st, old, shared); /* a pinned hit may be looking at it */
+    }
+    Py_XSETREF(entry->view.cells, cells);
+    if (roomless) {
+        PyErr_SetString(PyExc_ValueError, "an entry that was made without cells has no room for them");
+        return -1;
+    }
+    return 0;
 }
 
 static int
 entry_set_cells(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
-    ct_entry *entry = (ct_entry *)self;
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     if (st == NULL) {
         return -1;
     }
-    if (value == NULL || (value != Py_None && check_cells(st, value) < 0)) {
-        if (value == NULL) {
-            PyErr_SetString(PyExc_AttributeError, "cells cannot be deleted");
-        }
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cells cannot be deleted");
         return -1;
     }
-    if (entry->more == NULL) {
-        if (value != Py_None) {
-            PyErr_SetString(PyExc_ValueError, "an entry that was made without cells has no room for them");
-            return -1;
-        }
-        return 0;
+    if (value != Py_None && check_cells(st, value) < 0) {
+        return -1;
     }
-    PyObject *cells = value == Py_None ? NULL : Py_NewRef(value);
-    cells = ct_exchange_acq_rel(&entry->more->cells, cells);
-    if (cells != NULL) {
-        ct_drop(st, cells, 1); /* a pinned hit may be looking at it */
+    return replace_cells(CT_ENTRY(self), value == Py_None ? NULL : Py_NewRef(value));
+}
+
+enum { DEADLINE, IDLE, TOUCHED, REFRESH_AT };
+
+static double *
+own_time(ct_entry *entry, size_t which)
+{
+    double *const times[] = {&entry->view.deadline, &entry->view.idle, &entry->view.touched,
+                             &entry->view.refresh_at};
+    return times[which];
+}
+
+/* Where the node has it; NULL when it has no such thing. */
+static ct_double *
+node_time(ct_node *node, size_t which)
+{
+    if (which == DEADLINE) {
+        return &node->deadline;
     }
-    return 0;
+    if (node->more == NULL) {
+        return NULL;
+    }
+    return which == IDLE ? &node->more->idle
+           : which == TOUCHED ? &node->more->touched : &node->more->refresh_at;
 }
 
 static PyObject *
-entry_get_deadline(PyObject *self, void *Py_UNUSED(closure))
+entry_get_time(PyObject *self, void *closure)
 {
-    return PyFloat_FromDouble(ct_load_relaxed(&((ct_entry *)self)->deadline));
+    ct_record *record;
+    ct_node *node = pin_node(CT_ENTRY(self), &record);
+    double time = *own_time(CT_ENTRY(self), (size_t)closure);
+    if (node != NULL) {
+        ct_double *place = node_time(node, (size_t)closure);
+        time = place == NULL ? time : ct_load_relaxed(place);
+        ct_unpin(record);
+    }
+    return PyFloat_FromDouble(time);
 }
 
 static int
-entry_set_deadline(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+entry_set_time(PyObject *self, PyObject *value, void *closure)
 {
-    double number = value == NULL ? -1.0 : PyFloat_AsDouble(value);
-    if (value == NULL || (number == -1.0 && PyErr_Occurred())) {
-        if (value == NULL) {
-            PyErr_SetString(PyExc_AttributeError, "deadline cannot be deleted");
-        }
-        return -1;
-    }
-    ct_store_relaxed(&((ct_entry *)self)->deadline, number);
-    return 0;
-}
-
-/* idle, touched, refresh_at: the closure is the offset in ct_entry_more. */
-static PyObject *
-entry_get_more(PyObject *self, void *closure)
-{
-    ct_entry_more *more = ((ct_entry *)self)->more;
-    if (more == NULL) {
-        return PyFloat_FromDouble((double)INFINITY);
-    }
-    return PyFloat_FromDouble(ct_load_relaxed((ct_double *)((char *)more + (size_t)closure)));
-}
-
-static int
-entry_set_more(PyObject *self, PyObject *value, void *closure)
-{
-    ct_entry_more *more = ((ct_entry *)self)->more;
+    ct_record *record;
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "this attribute cannot be deleted");
         return -1;
@@ -324,42 +344,34 @@ entry_set_more(PyObject *self, PyObject *value, void *closure)
     if (number == -1.0 && PyErr_Occurred()) {
         return -1;
     }
-    if (more != NULL) { /* else nothing asks for it: the entry is never idle and never refreshed */
-        ct_store_relaxed((ct_double *)((char *)more + (size_t)closure), number);
+    *own_time(CT_ENTRY(self), (size_t)closure) = number;
+    ct_node *node = pin_node(CT_ENTRY(self), &record);
+    if (node != NULL) {
+        ct_double *place = node_time(node, (size_t)closure);
+        if (place != NULL) {
+            ct_store_relaxed(place, number);
+        }
+        ct_unpin(record);
     }
     return 0;
 }
 
-static PyObject *
-entry_get_weight(PyObject *self, void *Py_UNUSED(closure))
-{
-    ct_entry_more *more = ((ct_entry *)self)->more;
-    return PyLong_FromLongLong(more == NULL ? 1 : more->weight);
-}
-
 static PyGetSetDef entry_getset[] = {
     {"cells", entry_get_cells, entry_set_cells, NULL, NULL},
-    {"deadline", entry_get_deadline, entry_set_deadline, NULL, NULL},
-    {"idle", entry_get_more, NULL, NULL, (void *)offsetof(ct_entry_more, idle)},
-    {"touched", entry_get_more, entry_set_more, NULL, (void *)offsetof(ct_entry_more, touched)},
-    {"refresh_at", entry_get_more, entry_set_more, NULL, (void *)offsetof(ct_entry_more, refresh_at)},
-    {"weight", entry_get_weight, NULL, NULL, NULL},
+    {"deadline", entry_get_time, entry_set_time, NULL, (void *)DEADLINE},
+    {"idle", entry_get_time, NULL, NULL, (void *)IDLE},
+    {"touched", entry_get_time, entry_set_time, NULL, (void *)TOUCHED},
+    {"refresh_at", entry_get_time, entry_set_time, NULL, (void *)REFRESH_AT},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef entry_members[] = {
-    {"key", T_OBJECT, offsetof(ct_entry, key), READONLY, NULL},
-    {"value", T_OBJECT, offsetof(ct_entry, value), READONLY, NULL},
-    {"epoch", T_LONGLONG, offsetof(ct_entry, epoch), READONLY, NULL},
-    {"hash", T_LONGLONG, offsetof(ct_entry, hash), READONLY, NULL},
-    {"bucket", T_OBJECT, offsetof(ct_entry, bucket), 0, NULL},
-    {"earlier", T_OBJECT, offsetof(ct_entry, earlier), 0, NULL},
-    {"later", T_OBJECT, offsetof(ct_entry, later), 0, NULL},
-    {"previous", T_OBJECT, offsetof(ct_entry, previous), 0, NULL},
-    {"next", T_OBJECT, offsetof(ct_entry, next), 0, NULL},
-    {"state", T_UBYTE, offsetof(ct_entry, state), 0, NULL},
-    {"region", T_UBYTE, offsetof(ct_entry, region), 0, NULL},
-    {"frequency", T_UBYTE, offsetof(ct_entry, frequency), 0, NULL},
+    {"key", T_OBJECT, offsetof(ct_entry, view.key), READONLY, NULL},
+    {"value", T_OBJECT, offsetof(ct_entry, view.value), READONLY, NULL},
+    {"epoch", T_LONGLONG, offsetof(ct_entry, view.epoch), READONLY, NULL},
+    {"hash", T_LONGLONG, offsetof(ct_entry, view.hash), READONLY, NULL},
+    {"weight", T_LONGLONG, offsetof(ct_entry, view.weight), READONLY, NULL},
+    {"victims", T_OBJECT, offsetof(ct_entry, victims), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -15,7 +15,7 @@
 
 #define PATH(o) ((ct_hit_path *)(o))
 
-enum { VALID, STALE, ASK /* the timer, then judge again */ };
+enum { VALID, STALE, ASK /* the timer */ };
 enum { WANT_VALUE, WANT_ENTRY, WANT_FRESH /* the value, or the entry if it may have to be refreshed */ };
 
 /* -- time --------------------------------------------------------------------------------------- */
@@ -32,6 +32,16 @@ read_clock(clockid_t clock)
 }
 #endif
 
+double
+ct_cache_clock(void)
+{
+#if defined(__linux__)
+    return read_clock(CLOCK_MONOTONIC);
+#else
+    return (double)NAN;
+#endif
+}
+
 /* Seconds on the timer, unpinned; NAN with an error. */
 static double
 ask_timer(ct_hit_path *path)
@@ -42,29 +52,29 @@ ask_timer(ct_hit_path *path)
     }
     double now = PyFloat_AsDouble(result);
     Py_DECREF(result);
+    if (isnan(now)) {
+        PyErr_SetString(PyExc_ValueError, "the timer of a cache must not return nan");
+    }
     return now == -1.0 && PyErr_Occurred() ? (double)NAN : now;
 }
 
 /* -- validity ----------------------------------------------------------------------------------- */
 
-/* Pinned.  `now` is NAN as long as nobody has looked. */
+/* Pinned. */
 CT_NOINLINE static int
-judge_time(ct_hit_path *path, ct_entry *entry, double deadline, double now, int touch)
+judge_time(ct_hit_path *path, ct_node *node, double deadline, int touch)
 {
-    ct_entry_more *more = entry->more;
+    ct_entry_more *more = node->more;
     double idle = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->idle);
-    if (isnan(now)) {
-        if (!path->reads_clock) {
-            return ASK;
-        }
-#if defined(__linux__)
-        if (idle == (double)INFINITY
-            && read_clock(CLOCK_MONOTONIC_COARSE) + LAG_SECONDS < deadline) {
-            return VALID;
-        }
-        now = read_clock(CLOCK_MONOTONIC);
-#endif
+    if (!path->reads_clock) {
+        return ASK;
     }
+#if defined(__linux__)
+    if (idle == (double)INFINITY && read_clock(CLOCK_MONOTONIC_COARSE) + LAG_SECONDS < deadline) {
+        return VALID;
+    }
+#endif
+    double now = ct_cache_clock();
     if (now >= deadline) {
         return STALE;
     }
@@ -79,11 +89,10 @@ judge_time(ct_hit_path *path, ct_entry *entry, double deadline, double now, int 
     return VALID;
 }
 
-/* Pinned, so that the cells stay. */
+/* The cells stay: pinned, or with a reference. */
 CT_INLINE int
-fell(const ct_entry *entry, int64_t epoch)
+fell(PyObject *cells, int64_t epoch)
 {
-    PyObject *cells = ct_load_acquire(&entry->more->cells);
     Py_ssize_t count = cells == NULL ? 0 : PyTuple_GET_SIZE(cells);
     for (Py_ssize_t i = 0; i < count; i++) {
         if (ct_load_acquire(&((ct_cell *)PyTuple_GET_ITEM(cells, i))->fallen) > epoch) {
@@ -93,49 +102,60 @@ fell(const ct_entry *entry, int64_t epoch)
     return 0;
 }
 
+/* Pinned. */
 CT_INLINE int
-judge(ct_hit_path *path, ct_entry *entry, double now, int touch)
+judge(ct_hit_path *path, ct_node *node, int touch)
 {
-    int64_t epoch = entry->epoch;
-    double deadline = ct_load_relaxed(&entry->deadline);
+    int64_t epoch = ct_node_epoch(node);
+    double deadline = ct_load_relaxed(&node->deadline);
+    ct_entry_more *more = node->more;
     if (CT_UNLIKELY(epoch < ct_load_acquire(&path->cleared))) {
         return STALE;
     }
-    if (entry->more != NULL) {
-        if (CT_UNLIKELY(fell(entry, epoch))) {
-            return STALE;
-        }
+    if (CT_UNLIKELY(more != NULL) && fell(ct_load_acquire(&more->cells), epoch)) {
+        return STALE;
     }
-    else if (CT_LIKELY(deadline == (double)INFINITY)) {
+    if (CT_LIKELY(deadline == (double)INFINITY)
+        && (more == NULL || ct_load_relaxed(&more->idle) == (double)INFINITY)) {
         return VALID;
     }
-    if (deadline == (double)INFINITY && ct_load_relaxed(&entry->more->idle) == (double)INFINITY) {
-        return VALID;
-    }
-    return judge_time(path, entry, deadline, now, touch);
+    return judge_time(path, node, deadline, touch);
 }
 
-/* With a reference, unpinned: VALID, STALE, or -1 with an error. */
 static int
-judge_owned(ct_hit_path *path, ct_entry *entry, int touch)
+view_fell(ct_hit_path *path, const ct_view *view)
 {
-    ct_record *self = ct_self();
-    double now = (double)NAN;
-    for (;;) {
-        ct_pin(self);
-        int verdict = judge(path, entry, now, touch);
-        ct_unpin(self);
-        if (verdict != ASK) {
-            return verdict;
-        }
-        now = ask_timer(path);
-        if (isnan(now)) {
-            if (!PyErr_Occurred()) {
-                PyErr_SetString(PyExc_ValueError, "the timer of a cache must not return nan");
-            }
-            return -1;
-        }
+    return view->epoch < ct_load_acquire(&path->cleared) || fell(view->cells, view->epoch);
+}
+
+/* With references, unpinned: VALID, STALE, or -1 with an error. */
+static int
+judge_view(ct_hit_path *path, const ct_view *view, double *now)
+{
+    if (view_fell(path, view)) {
+        return STALE;
     }
+    if (view->deadline == (double)INFINITY && view->idle == (double)INFINITY) {
+        return VALID;
+    }
+    *now = path->reads_clock ? ct_cache_clock() : ask_timer(path);
+    if (isnan(*now)) {
+        return -1;
+    }
+    int over = *now >= view->deadline
+               || (view->idle != (double)INFINITY && *now - view->touched >= view->idle);
+    return over || view_fell(path, view) ? STALE : VALID; /* the timer may have taken its time */
+}
+
+int
+ct_cache_why(ct_hit_path *path, const ct_view *view, double now)
+{
+    if (view_fell(path, view)) {
+        return CT_LEFT_INVALIDATED;
+    }
+    int over = now >= view->deadline
+               || (view->idle != (double)INFINITY && now - view->touched >= view->idle);
+    return over ? CT_LEFT_EXPIRED : CT_LEFT_REPLACED;
 }
 
 /* -- lookup ------------------------------------------------------------------------------------- */
@@ -143,7 +163,7 @@ judge_owned(ct_hit_path *path, ct_entry *entry, int touch)
 /* How a lookup ended: with a new reference to what was wanted, or without. */
 typedef struct {
     PyObject *found; /* the value, or the entry; NULL: miss, stale or error */
-    ct_entry *stale; /* a reference to an entry that fell */
+    PyObject *stale; /* an entry that fell */
     int is_entry;    /* `found` is the entry */
     int full;        /* the thread's records are */
     int failed;
@@ -151,39 +171,12 @@ typedef struct {
     int unsure;      /* user code would have to compare it: nothing was done */
 } ct_outcome;
 
-static int
-is_entry(ct_hit_path *path, PyObject *o)
-{
-    return Py_IS_TYPE(o, path->st->extra_types[CT_X_ENTRY]);
-}
-
-static ct_table *
-ready_table(ct_hit_path *path)
-{
-    if (CT_UNLIKELY(path->table == NULL)) {
-        PyErr_Format(PyExc_RuntimeError, "%s.__init__ was not called", ct_type_name((PyObject *)path));
-        return NULL;
-    }
-    return CT_TABLE(path->table);
-}
-
-/* Give out a valid entry, or its value; pinned or with a reference. */
-CT_INLINE void
-give(ct_entry *entry, int want, ct_outcome *out)
-{
-    out->is_entry =
-        want == WANT_ENTRY
-        || (want == WANT_FRESH && entry->more != NULL
-            && ct_load_relaxed(&entry->more->refresh_at) != (double)INFINITY);
-    out->found = Py_NewRef(out->is_entry ? (PyObject *)entry : entry->value);
-}
-
-/* Count a hit and record it; pinned or with a reference. */
+/* Count a hit and record it. */
 CT_INLINE int
-note_hit(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, ct_entry *entry)
+note_hit(ct_hit_path *path, ct_cache_stripe *stripe, uint32_t number)
 {
     ct_add_relaxed(&stripe->hits, 1);
-    return path->records && ct_note_access(stripe, self->number, entry);
+    return path->records && ct_note_access(stripe, number);
 }
 
 CT_INLINE void
@@ -193,47 +186,78 @@ note_miss(ct_cache_stripe *stripe)
     stripe->skip = 0;
 }
 
-/* What user code may have to decide; `entry` is NULL or a reference that this takes over. */
-CT_NOINLINE static void
-find_slowly(ct_hit_path *path, ct_cache_stripe *stripe, ct_entry *entry, int want,
-            ct_outcome *out)
+CT_INLINE int
+wants_entry(double refresh_at, int want)
 {
-    int verdict = entry == NULL ? STALE : judge_owned(path, entry, stripe != NULL);
+    return want == WANT_ENTRY || (want == WANT_FRESH && refresh_at != (double)INFINITY);
+}
+
+/* An access is also a touch, for entries that may be idle. */
+static void
+touch_node(ct_store *store, const ct_view *view, double now)
+{
+    ct_record *self = ct_self();
+    ct_pin(self);
+    ct_node *node = ct_node_at(store, view->number);
+    if (ct_store_is_live(store, view->number, view->epoch) && node->more != NULL) {
+        ct_store_relaxed(&node->more->touched, now);
+    }
+    ct_unpin(self);
+}
+
+/* With a view, which this takes over: what needs user code, or an entry for Python. */
+CT_NOINLINE static void
+settle_view(ct_hit_path *path, ct_cache_stripe *stripe, ct_view *view, int want, ct_outcome *out)
+{
+    double now = (double)NAN;
+    int verdict = judge_view(path, view, &now);
     if (verdict < 0) {
         out->failed = 1;
-        Py_DECREF(entry);
+        ct_view_release(view);
         return;
     }
-    if (verdict == VALID) {
-        if (stripe != NULL) {
-            out->full = note_hit(path, stripe, ct_self(), entry);
+    if (verdict == STALE) {
+        if (stripe == NULL) {
+            ct_view_release(view);
+            return;
         }
-        give(entry, want, out);
-        Py_DECREF(entry);
+        note_miss(stripe);
+        out->stale = ct_entry_of(path->table, view);
+        out->failed = out->stale == NULL;
         return;
     }
     if (stripe != NULL) {
-        note_miss(stripe);
-        out->stale = entry;
+        out->full = note_hit(path, stripe, view->number);
+        if (view->idle != (double)INFINITY) {
+            touch_node(path->table, view, now);
+            view->touched = now;
+        }
+    }
+    out->is_entry = wants_entry(view->refresh_at, want);
+    if (out->is_entry) {
+        out->found = ct_entry_of(path->table, view);
+        out->failed = out->found == NULL;
         return;
     }
-    Py_XDECREF(entry);
+    out->found = Py_NewRef(view->value);
+    ct_view_release(view);
 }
 
 /* A key whose comparison runs user code. */
 CT_NOINLINE static void
-look_up_slowly(ct_hit_path *path, ct_cache_stripe *stripe, PyObject *key, Py_hash_t hash,
-               int want, ct_outcome *out)
+look_up_slowly(ct_hit_path *path, ct_cache_stripe *stripe, PyObject *key, int want, ct_outcome *out)
 {
-    PyObject *entry;
-    if (ct_get_slow(CT_TABLE(path->table), key, hash, &entry) < 0) {
+    ct_view view;
+    int there = ct_store_look(path->table, key, &view);
+    if (there < 0) {
         out->failed = 1;
-        return;
     }
-    if (entry != NULL && !is_entry(path, entry)) {
-        Py_CLEAR(entry);
+    else if (there) {
+        settle_view(path, stripe, &view, want, out);
     }
-    find_slowly(path, stripe, (ct_entry *)entry, want, out);
+    else if (stripe != NULL) {
+        note_miss(stripe);
+    }
 }
 
 /* `stripe` is NULL for a look that leaves no trace. */
@@ -241,35 +265,39 @@ CT_INLINE void
 look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *key, Py_hash_t hash,
         int want, ct_outcome *out)
 {
-    ct_table *t = CT_TABLE(path->table);
-    if (CT_UNLIKELY(ct_enter(t) == NULL)) {
+    ct_store *store = path->table;
+    size_t slot;
+    if (CT_UNLIKELY(ct_enter(&store->base) == NULL)) {
         out->failed = 1;
         return;
     }
-    ct_keys *keys = ct_table_keys(t);
-    Py_ssize_t ix = ct_probe(keys, key, hash);
-    ct_entry *entry = ix >= 0 ? (ct_entry *)ct_entry_value(keys, ix) : NULL;
-    if (CT_LIKELY(entry != NULL && is_entry(path, (PyObject *)entry))) {
-        if (CT_LIKELY(judge(path, entry, (double)NAN, stripe != NULL) == VALID)) {
+    uint32_t number = ct_store_probe(store, key, hash, NULL, &slot);
+    if (CT_LIKELY(number < CT_UNSURE)) {
+        ct_node *node = ct_node_at(store, number);
+        int verdict = judge(path, node, stripe != NULL);
+        double refresh_at =
+            node->more == NULL ? (double)INFINITY : ct_load_relaxed(&node->more->refresh_at);
+        if (CT_LIKELY(verdict == VALID && !wants_entry(refresh_at, want))) {
             CT_POINT(value_keep);
-            give(entry, want, out);
-            if (stripe != NULL) {
-                out->full = note_hit(path, stripe, self, entry);
-            }
+            out->found = Py_NewRef(node->value);
             ct_unpin(self);
+            if (stripe != NULL) {
+                out->full = note_hit(path, stripe, number);
+            }
             return;
         }
-        Py_INCREF(entry); /* pinned: the table's reference lives on */
+        ct_view view;
+        ct_view_copy(store, number, &view);
         ct_unpin(self);
-        find_slowly(path, stripe, entry, want, out);
+        settle_view(path, stripe, &view, want, out);
         return;
     }
     ct_unpin(self);
-    if (ix == CT_COMPARE && out->borrowed) {
+    if (number == CT_UNSURE && out->borrowed) {
         out->unsure = 1;
     }
-    else if (ix == CT_COMPARE) {
-        look_up_slowly(path, stripe, key, hash, want, out);
+    else if (number == CT_UNSURE) {
+        look_up_slowly(path, stripe, key, want, out);
     }
     else if (stripe != NULL) {
         note_miss(stripe);
@@ -280,24 +308,32 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
 CT_NOINLINE static int
 settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
 {
-    PyObject *done = NULL;
     if (out->failed) {
         return -1;
     }
+    if (out->full) {
+        ct_store_drain(path->table);
+        stripe->skip = ct_cache_calm(path->table);
+    }
     if (out->stale != NULL) {
-        done = PyObject_CallMethod((PyObject *)path, "_on_stale", "O", out->stale);
+        PyObject *done = PyObject_CallMethod((PyObject *)path, "_on_stale", "O", out->stale);
         Py_DECREF(out->stale);
+        if (done == NULL) {
+            return -1;
+        }
+        Py_DECREF(done);
     }
-    else {
-        done = PyObject_CallMethod((PyObject *)path, "_on_full", NULL);
-        stripe->skip = ct_cache_calm(path);
-    }
-    if (done == NULL) {
-        Py_CLEAR(out->found);
-        return -1;
-    }
-    Py_DECREF(done);
     return 0;
+}
+
+static int
+is_ready(ct_hit_path *path)
+{
+    if (CT_UNLIKELY(path->table == NULL)) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__ was not called", ct_type_name((PyObject *)path));
+        return 0;
+    }
+    return 1;
 }
 
 /* Fills in `out`; -1 with an error. */
@@ -305,7 +341,7 @@ CT_INLINE int
 find_into(ct_hit_path *path, PyObject *key, int want, int trace, ct_outcome *out)
 {
     ct_cache_stripe *stripe = NULL;
-    if (CT_UNLIKELY(ready_table(path) == NULL)) {
+    if (CT_UNLIKELY(!is_ready(path))) {
         return -1;
     }
     Py_hash_t hash = ct_hash(key);
@@ -317,7 +353,7 @@ find_into(ct_hit_path *path, PyObject *key, int want, int trace, ct_outcome *out
         return -1;
     }
     if (trace) {
-        stripe = ct_stripe_of(path, self);
+        stripe = ct_stripe_of(path->table, self);
         if (CT_UNLIKELY(stripe == NULL)) {
             return -1;
         }
@@ -416,34 +452,35 @@ path_contains(PyObject *self, PyObject *key)
     return there;
 }
 
+/* Whether an entry would be served: as it is now if it is in the table, else as it was. */
 static PyObject *
 path_valid(PyObject *self, PyObject *entry)
 {
-    if (ready_table(PATH(self)) == NULL) {
+    if (!is_ready(PATH(self))) {
         return NULL;
     }
-    if (!is_entry(PATH(self), entry)) {
+    if (!Py_IS_TYPE(entry, PATH(self)->st->extra_types[CT_X_ENTRY])) {
         PyErr_Format(PyExc_TypeError, "_valid() takes an Entry, not %s", ct_type_name(entry));
         return NULL;
     }
-    if (ct_self() == NULL) {
-        return PyErr_NoMemory();
+    ct_view view;
+    double now;
+    if (ct_entry_now(CT_ENTRY(entry), &view) < 0) {
+        return NULL;
     }
-    int verdict = judge_owned(PATH(self), (ct_entry *)entry, 0);
+    int verdict = judge_view(PATH(self), &view, &now);
+    ct_view_release(&view);
     return verdict < 0 ? NULL : PyBool_FromLong(verdict == VALID);
-}
-
-static PyObject *
-path_drain(PyObject *self, PyObject *Py_UNUSED(unused))
-{
-    return ct_cache_drain(PATH(self));
 }
 
 static PyObject *
 path_counts(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     int64_t hits, misses;
-    ct_cache_counts(PATH(self), &hits, &misses);
+    if (!is_ready(PATH(self))) {
+        return NULL;
+    }
+    ct_cache_counts(PATH(self)->table, &hits, &misses);
     return Py_BuildValue("LL", (long long)hits, (long long)misses);
 }
 
@@ -504,8 +541,8 @@ path_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "HitPath.__init__ was called before");
         return -1;
     }
-    if (!PyObject_TypeCheck(table, path->st->dict_type)) {
-        PyErr_Format(PyExc_TypeError, "table must be a ConcurrentDict, not %s", ct_type_name(table));
+    if (!Py_IS_TYPE(table, path->st->extra_types[CT_X_CACHE_TABLE])) {
+        PyErr_Format(PyExc_TypeError, "table must be a CacheTable, not %s", ct_type_name(table));
         return -1;
     }
     path->reads_clock = is_real_clock(timer);
@@ -514,7 +551,10 @@ path_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     path->records = records;
     path->timer = Py_NewRef(timer);
-    path->table = Py_NewRef(table);
+    path->ttl = (double)INFINITY;
+    path->forks = path->st->forks;
+    path->table = CT_STORE(Py_NewRef(table));
+    path->table->named = self;
     return 0;
 }
 
@@ -524,13 +564,20 @@ path_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(PATH(self)->table);
     Py_VISIT(PATH(self)->timer);
-    return ct_stripes_traverse(PATH(self), visit, arg);
+    Py_VISIT(PATH(self)->epochs);
+    Py_VISIT(PATH(self)->flights);
+    return 0;
 }
 
 static int
 path_clear(PyObject *self)
 {
+    if (PATH(self)->table != NULL) {
+        PATH(self)->table->named = NULL;
+    }
     Py_CLEAR(PATH(self)->timer);
+    Py_CLEAR(PATH(self)->epochs);
+    Py_CLEAR(PATH(self)->flights);
     Py_CLEAR(PATH(self)->table);
     return 0;
 }
@@ -544,7 +591,6 @@ path_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     }
     path_clear(self);
-    ct_stripes_free(PATH(self));
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -563,7 +609,8 @@ static PyMethodDef path_methods[] = {
     {"_find", path_find, METH_O, NULL},
     {"_peek_entry", path_peek_entry, METH_O, NULL},
     {"_valid", path_valid, METH_O, NULL},
-    {"_drain", path_drain, METH_NOARGS, NULL},
+    {"_arm_writes", (PyCFunction)(void (*)(void))ct_cache_arm, METH_FASTCALL, NULL},
+    {"_put", (PyCFunction)(void (*)(void))ct_cache_put, METH_FASTCALL, NULL},
     {"_counts", path_counts, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

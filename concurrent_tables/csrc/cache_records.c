@@ -1,5 +1,5 @@
 /* Access records and counts of a cache, by thread. */
-#include "cache.h"
+#include "cache_store.h"
 
 /* Without misses nothing is evicted, and the order of the entries does not matter: after some drains
  * that no miss preceded, more and more hits go unrecorded.  A thread that misses records again at once. */
@@ -19,9 +19,9 @@ allocate(void)
 
 /* The chunk for a number, counted down to the place in it; NULL without memory. */
 static ct_stripe_chunk *
-chunk_for(ct_hit_path *path, unsigned int *number)
+chunk_for(ct_store *store, unsigned int *number)
 {
-    ct_stripe_chunk *chunk = &path->stripes;
+    ct_stripe_chunk *chunk = &store->stripes;
     for (; *number >= CT_CHUNK_STRIPES; *number -= CT_CHUNK_STRIPES) {
         ct_stripe_chunk *next = ct_load_acquire(&chunk->next);
         if (next == NULL) {
@@ -42,9 +42,9 @@ chunk_for(ct_hit_path *path, unsigned int *number)
 }
 
 ct_cache_stripe *
-ct_stripe_make(ct_hit_path *path, unsigned int number)
+ct_stripe_make(ct_store *store, unsigned int number)
 {
-    ct_stripe_chunk *chunk = chunk_for(path, &number);
+    ct_stripe_chunk *chunk = chunk_for(store, &number);
     ct_cache_stripe *stripe = chunk == NULL ? NULL : allocate();
     if (stripe == NULL) {
         PyErr_NoMemory();
@@ -54,10 +54,10 @@ ct_stripe_make(ct_hit_path *path, unsigned int number)
 #if CT_FT && PY_VERSION_HEX >= 0x030E0000
     int others = 0;
     for (int i = 0; i < CT_CHUNK_STRIPES; i++) {
-        others += ct_load_relaxed(&path->stripes.at[i]) != NULL;
+        others += ct_load_relaxed(&store->stripes.at[i]) != NULL;
     }
-    if (others == 2 && path->st->defer_refcount) { /* as tables do when they become shared */
-        PyUnstable_Object_EnableDeferredRefcount((PyObject *)path);
+    if (others == 2 && store->named != NULL && store->base.st->defer_refcount) {
+        PyUnstable_Object_EnableDeferredRefcount(store->named); /* as tables do when they become shared */
     }
 #endif
     return stripe;
@@ -66,10 +66,10 @@ ct_stripe_make(ct_hit_path *path, unsigned int number)
 typedef int (*stripe_visitor)(ct_cache_stripe *stripe, void *arg);
 
 static int
-each_stripe(ct_hit_path *path, stripe_visitor visit, void *arg)
+each_stripe(ct_store *store, stripe_visitor visit, void *arg)
 {
     int status = 0;
-    for (ct_stripe_chunk *chunk = &path->stripes; chunk != NULL && status == 0;
+    for (ct_stripe_chunk *chunk = &store->stripes; chunk != NULL && status == 0;
          chunk = ct_load_acquire(&chunk->next)) {
         for (int i = 0; i < CT_CHUNK_STRIPES && status == 0; i++) {
             ct_cache_stripe *stripe = ct_load_acquire(&chunk->at[i]);
@@ -79,53 +79,45 @@ each_stripe(ct_hit_path *path, stripe_visitor visit, void *arg)
     return status;
 }
 
-/* Take one record out; NULL when there is none. */
-static PyObject *
-take(ct_cache_stripe *stripe)
-{
-    uintptr_t head = ct_load_relaxed(&stripe->head);
-    if (head == ct_load_acquire(&stripe->tail)) {
-        return NULL;
-    }
-    PyObject *entry = stripe->records[head % CT_CACHE_RECORDS];
-    stripe->records[head % CT_CACHE_RECORDS] = NULL;
-    ct_store_release(&stripe->head, head + 1); /* the writer may use the place again */
-    ct_store_relaxed(&((ct_entry *)entry)->noted, 0);
-    return entry;
-}
-
 static int
-drain_stripe(ct_cache_stripe *stripe, void *list)
+drain_stripe(ct_cache_stripe *stripe, void *arg)
 {
-    PyObject *entry;
-    int status = 0;
-    for (int i = 0; status == 0 && i < CT_CACHE_RECORDS && (entry = take(stripe)) != NULL; i++) {
-        status = PyList_Append(list, entry);
-        Py_DECREF(entry);
+    ct_store *store = arg;
+    uintptr_t head = ct_load_relaxed(&stripe->head), tail = ct_load_acquire(&stripe->tail);
+    for (; head != tail; head++) {
+        uint32_t number = ct_load_relaxed(&stripe->records[head % CT_CACHE_RECORDS]);
+        if (ct_node_at(store, number)->item.region != CT_OUTSIDE) {
+            ct_policy_accessed(&store->policy, number);
+        }
     }
-    return status;
+    ct_store_release(&stripe->head, head); /* the writer may use the places again */
+    return 0;
 }
 
-PyObject *
-ct_cache_drain(ct_hit_path *path)
+/* In the section: book the accesses. */
+void
+ct_stripes_drain_held(ct_store *store)
 {
-    PyObject *list = PyList_New(0);
-    if (list == NULL || each_stripe(path, drain_stripe, list) < 0) {
-        Py_XDECREF(list);
-        return NULL;
+    if (store->policy.kind != CT_POLICY_NONE) {
+        each_stripe(store, drain_stripe, store);
     }
+}
+
+/* Before that, because the hits are many: whether there are misses among them. */
+void
+ct_stripes_calm_held(ct_store *store)
+{
     int64_t hits, misses;
-    ct_cache_counts(path, &hits, &misses);
-    int calm = misses == path->misses ? ct_load_relaxed(&path->calm) + 1 : 0;
-    ct_store_relaxed(&path->calm, calm < 64 ? calm : 64);
-    path->misses = misses;
-    return list;
+    ct_cache_counts(store, &hits, &misses);
+    int calm = misses == store->misses ? ct_load_relaxed(&store->calm) + 1 : 0;
+    ct_store_relaxed(&store->calm, calm < 64 ? calm : 64);
+    store->misses = misses;
 }
 
 unsigned int
-ct_cache_calm(ct_hit_path *path)
+ct_cache_calm(ct_store *store)
 {
-    int calm = ct_load_relaxed(&path->calm) - CALM_DRAINS;
+    int calm = ct_load_relaxed(&store->calm) - CALM_DRAINS;
     if (calm < 0) {
         return 0;
     }
@@ -146,48 +138,17 @@ add_counts(ct_cache_stripe *stripe, void *arg)
 }
 
 void
-ct_cache_counts(ct_hit_path *path, int64_t *hits, int64_t *misses)
+ct_cache_counts(ct_store *store, int64_t *hits, int64_t *misses)
 {
     counts sum = {0, 0};
-    each_stripe(path, add_counts, &sum);
+    each_stripe(store, add_counts, &sum);
     *hits = sum.hits;
     *misses = sum.misses;
-}
-
-typedef struct {
-    visitproc visit;
-    void *arg;
-} visitor;
-
-static int
-visit_records(ct_cache_stripe *stripe, void *arg)
-{
-    visitor *with = arg;
-    uintptr_t tail = ct_load_acquire(&stripe->tail);
-    for (uintptr_t at = ct_load_relaxed(&stripe->head); at != tail; at++) {
-        PyObject *entry = stripe->records[at % CT_CACHE_RECORDS];
-        int status = entry == NULL ? 0 : with->visit(entry, with->arg);
-        if (status) {
-            return status;
-        }
-    }
-    return 0;
-}
-
-int
-ct_stripes_traverse(ct_hit_path *path, visitproc visit, void *arg)
-{
-    visitor with = {visit, arg};
-    return each_stripe(path, visit_records, &with);
 }
 
 static int
 free_stripe(ct_cache_stripe *stripe, void *Py_UNUSED(arg))
 {
-    PyObject *entry;
-    while ((entry = take(stripe)) != NULL) {
-        Py_DECREF(entry);
-    }
     for (int i = 0; i < CT_SCRATCH_KEYS; i++) {
         Py_XDECREF(stripe->scratch[i]);
     }
@@ -197,14 +158,14 @@ free_stripe(ct_cache_stripe *stripe, void *Py_UNUSED(arg))
 
 /* Nobody has a reference to the path any more. */
 void
-ct_stripes_free(ct_hit_path *path)
+ct_stripes_free(ct_store *store)
 {
-    each_stripe(path, free_stripe, NULL);
-    ct_stripe_chunk *chunk = ct_load_relaxed(&path->stripes.next);
+    each_stripe(store, free_stripe, NULL);
+    ct_stripe_chunk *chunk = ct_load_relaxed(&store->stripes.next);
     while (chunk != NULL) {
         ct_stripe_chunk *next = ct_load_relaxed(&chunk->next);
         PyMem_RawFree(chunk);
         chunk = next;
     }
-    memset(&path->stripes, 0, sizeof(path->stripes));
+    memset(&store->stripes, 0, sizeof(store->stripes));
 }

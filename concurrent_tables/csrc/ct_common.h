@@ -81,7 +81,7 @@ typedef struct ct_state {
     PyTypeObject *domain_type;
     PyTypeObject *table_types[8]; /* borrowed: types that start with a ct_table */
     /* for the second half: split, sharded, set, frozen set, hash table */
-    PyTypeObject *extra_types[16];
+    PyTypeObject *extra_types[17];
     PyObject *extra_objects[16];
     /* shared Python */
     PyObject *missing;

@@ -8,7 +8,8 @@ static const ct_type_init type_inits[] = {
     ct_reclaim_module_init, ct_event_log_type_init, ct_views_type_init, ct_iter_type_init,
     ct_frozen_type_init,    ct_dict_type_init,      ct_guard_type_init, ct_exclusive_type_init,
     ct_hashtable_type_init,
-    ct_cache_types_init,    ct_hit_path_type_init,  ct_cached_call_type_init,
+    ct_cache_types_init,    ct_cache_table_type_init,
+    ct_hit_path_type_init,  ct_cached_call_type_init,
     ct_sharded_type_init,
     ct_split_type_init,
     ct_set_type_init,
@@ -169,9 +170,12 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
     for (size_t i = 0; status == 0 && i < 7; i++) {
         status = visit(&st->kinds[i], arg);
     }
-    for (size_t i = 0; status == 0 && i < 16; i++) {
+    for (size_t i = 0; status == 0 && i < sizeof(st->extra_types) / sizeof(st->extra_types[0]); i++) {
         status = visit((PyObject **)&st->extra_types[i], arg);
-        status = status ? status : visit(&st->extra_objects[i], arg);
+    }
+    for (size_t i = 0; status == 0 && i < sizeof(st->extra_objects) / sizeof(st->extra_objects[0]);
+         i++) {
+        status = visit(&st->extra_objects[i], arg);
     }
     return status;
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from concurrent_tables.cache.cache import CacheMethods
+from concurrent_tables.cache.cache import make_cache_type
 from concurrent_tables.cache.decorator import cached
 from concurrent_tables.cache.parts import parts
 from tests.conftest import COLUMNS
@@ -19,7 +19,7 @@ from tests.conftest import COLUMNS
 def make_cache(request: pytest.FixtureRequest) -> Any:
     """What makes a cache of one implementation."""
     own = parts(request.param)
-    return type("Cache", (CacheMethods, own.HitPath), {"_parts": own})
+    return make_cache_type(own, None)
 
 
 def test_results_and_counts(make_cache: Any) -> None:

@@ -171,6 +171,8 @@ def test_the_module_still_says_what_it_lacks() -> None:
 
 def interrupt(cache: Any, finalizer: Any) -> None:
     """Let `finalizer` run when the maintenance lock has been taken, before anything is booked."""
+    if cache._parts.native:
+        pytest.skip("nothing that could run a finalizer happens under the lock of the C table")
     held = cache._held
 
     def interrupted(work: Any) -> Any:
@@ -193,6 +195,7 @@ def test_a_finalizer_right_after_the_lock_was_taken(cache_type: Any) -> None:
 def test_a_finalizer_does_not_wait_for_another_cache(cache_type: Any) -> None:
     """Whose lock may be held by a thread that runs a finalizer which wants this one."""
     cache, other = cache_type(2, policy="lru"), cache_type(2, policy="lru")
+    interrupt(cache, lambda: [other.set(number, number) for number in range(5)])
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -203,7 +206,6 @@ def test_a_finalizer_does_not_wait_for_another_cache(cache_type: Any) -> None:
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     assert taken.wait(GIVE_UP_SECONDS)
-    interrupt(cache, lambda: [other.set(number, number) for number in range(5)])
     cache.set("a", 1)
     done.set()
     thread.join()

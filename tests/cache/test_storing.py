@@ -157,6 +157,12 @@ def test_touch(cache_type: Any, timer: Any) -> None:
     assert_adds_up(cache)
 
 
+def next_due(cache: Any) -> float:
+    """When the wheel wants to be driven, in seconds on the cache's timer."""
+    due: float = cache._table._next_due() if cache._parts.native else cache._wheel.next_due
+    return due
+
+
 @pytest.mark.parametrize("ttl", [0.01, 0.5, 3, 77, 4000, 300000])
 def test_the_wheel_is_never_early_and_at_most_a_tick_late(
     cache_type: Any, timer: Any, ttl: float
@@ -169,7 +175,7 @@ def test_the_wheel_is_never_early_and_at_most_a_tick_late(
     moves = 0
     while not log:
         moves += 1
-        timer.now = cache._wheel.next_due
+        timer.now = next_due(cache)
         cache._tick()
     assert ttl <= timer.now - born <= ttl + TICK_SECONDS
     assert moves < 12

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from .lru import Lru
 from .tinylfu import TinyLfu
 
-__all__ = ["POLICIES", "Policy", "make_policy"]
+__all__ = ["POLICIES", "Policy", "check_policy", "make_policy"]
 
 
 class Policy(Protocol):
@@ -28,14 +28,19 @@ class Policy(Protocol):
 POLICIES: dict[str, Any] = {"lru": Lru, "tinylfu": TinyLfu}
 
 
+def check_policy(name: str) -> Any:
+    """The class of a policy; ValueError names those there are."""
+    try:
+        return POLICIES[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {name!r}") from None
+
+
 def make_policy(name: str, maxsize: int, seed: int | None = None) -> Policy:
-    """A policy by name that keeps at most `maxsize` of weight; ValueError names those there are.
+    """A policy by name that keeps at most `maxsize` of weight; errors as of `check_policy`.
 
     Without a `seed` nobody can foretell which keys share counters.
     """
-    try:
-        kind = POLICIES[name]
-    except (KeyError, TypeError):
-        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {name!r}") from None
+    kind = check_policy(name)
     policy: Policy = kind(maxsize, getrandbits(64) if seed is None else seed)
     return policy

@@ -3,7 +3,7 @@
 A large window is good where what is new comes back soon, a small one where it does not. Hill climbing,
 the usual way to find the size, takes many samples of requests for it, each several times as long as the
 cache is large; what it loses meanwhile is much when requests change in kind. Here several miniatures
-see the requests for a random part of the keys, each a cache of a few hundred entries without values and
+see the requests for a random part of the keys, each a cache of some hundred entries without values and
 with a window of its own; the window of the cache gets the share of the one that hits most. They are
 always warm, so a change of the requests shows at once. (Waldspurger, Saemundsson, Ahmad and Park,
 "Cache Modeling and Optimization using Miniature Simulations", USENIX ATC 2017; Einziger, Eytan, Friedman
@@ -22,8 +22,8 @@ from .sketch import Sketch, spread
 __all__ = ["FIRST_SHARE", "Miniatures"]
 
 SHARES = (0.0, 0.02, 0.06, 0.15, 0.35, 0.65, 1.0)  # of the windows
-FIRST_SHARE = 0.02
-ENTRIES = 256  # of a miniature, unless the cache is smaller
+FIRST_SHARE = 0.0
+ENTRIES = 512  # of a miniature, unless the cache is smaller
 MEMORY = 0.9  # what is left of the hits of one sample of requests in the next
 
 _ALL = 1 << 64

@@ -12,7 +12,7 @@ __all__ = ["TinyLfu"]
 
 COUNTS_PER_ENTRY = 10  # before the sketch is halved
 ROOMY = 4  # times as many keys as entries can be told apart, ...
-ROOMY_UP_TO = 65_536  # ... up to so many; above that as many keys as entries
+ROOMY_UP_TO = 65_536  # ... up to so many; above that half as many keys as entries
 CROWDED = 4  # times more entries than the miniatures were made for: make others
 
 
@@ -43,7 +43,7 @@ class TinyLfu:
 
     def added(self, entry: Any) -> None:
         self._entries += 1
-        keys = min(ROOMY * self._entries, max(self._entries, ROOMY_UP_TO))
+        keys = min(ROOMY * self._entries, max(self._entries // 2, ROOMY_UP_TO))
         self._sketch.make_room(keys)
         self._asked(entry)
         self._segments.added(entry)

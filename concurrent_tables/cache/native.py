@@ -1,0 +1,142 @@
+"""Maintenance in C: the table of the core keeps policy and timer wheel itself.
+
+What `maintenance` does with a queue, a lock and Python objects, `CacheTable` does in the same step as the
+change of the table, under the table's own lock. Here is what is left: telling listeners, counting
+what Python decides, and calling the clock. The entries that it hands out are looks at what is in the
+table; two looks at one entry have the same `epoch`.
+"""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from random import getrandbits
+from typing import TYPE_CHECKING, Any
+
+from .clock import Due, watch_over
+from .policy import check_policy
+from .removal import RemovalCause
+
+if TYPE_CHECKING:
+    from .._pure.hit_path import Entry
+    from .base import Settings, Shared
+
+    Base = Shared
+else:
+    Base = object
+
+__all__ = ["NativeMaintenance"]
+
+_COUNTED = ("insertions", *[RemovalCause[name] for name in (
+    "EXPLICIT", "REPLACED", "SIZE", "EXPIRED", "INVALIDATED"
+)])  # fmt: skip
+
+
+class NativeMaintenance(Base):
+    """Takes the place of `maintenance.Maintained`, whose methods it overrides."""
+
+    _table: Any
+
+    def _make_table(self, settings: Settings, seed: int | None = None) -> Any:
+        if settings.maxsize is not None:
+            check_policy(settings.policy)
+        return self._parts.Table(
+            policy=None if settings.maxsize is None else settings.policy,
+            maxsize=min(settings.maxsize or 0, 2**62),
+            seed=getrandbits(64) if seed is None else seed,
+            stale_seconds=settings.stale_on_error or 0.0,
+            tells=settings.on_remove is not None,
+        )
+
+    def _begin_maintenance(self) -> None:
+        settings = self._settings
+        self._due = Due(self) if settings.timer is time.monotonic else None
+        plain = (settings.weigher, settings.tti, settings.refresh_after, settings.on_remove)
+        if plain == (None,) * 4 and not settings.jitter:
+            ttl = inf if settings.ttl is None else settings.ttl
+            self._arm_writes(self._tags.counter, self._flights, ttl)
+
+    # -- writes -----------------------------------------------------------------------------------
+
+    def _stored(self, old: Entry | None, entry: Entry) -> None:
+        self._tallies.increment("insertions")
+        cause = RemovalCause.REPLACED
+        if old is not None:
+            if not self._valid(old):
+                cause = self._why(old)
+            self._tallies.increment(cause)
+        self._call_clock()
+        for victim in entry.victims or ():
+            self._tell(victim, RemovalCause.SIZE)
+        if old is not None:
+            self._tell(old, cause)
+
+    def _reschedule(self, entry: Entry, deadline: float, now: float) -> bool:
+        there: bool = self._table._touch(entry, deadline, now)
+        self._call_clock()
+        return there
+
+    # -- the ways out -----------------------------------------------------------------------------
+
+    def _take_out(self, entry: Entry, cause: RemovalCause) -> bool:
+        if not self._table.compare_and_delete(entry.key, entry):
+            return False
+        self._left(entry, cause)
+        return True
+
+    def _left(self, entry: Entry, cause: RemovalCause) -> None:
+        self._tallies.increment(cause)
+        self._tell(entry, cause)
+
+    def _expire_due(self) -> int:
+        now = self._settings.timer() if self._due is None else time.monotonic()
+        over = self._table._expire(now)
+        self._call_clock()
+        for entry in over:
+            self._left(entry, self._why(entry))
+        return len(over)
+
+    # -- the clock --------------------------------------------------------------------------------
+
+    def _maintain(self) -> None:
+        """The books are always up to date."""
+
+    def _tick(self) -> None:
+        if self._due is not None:
+            self._due.at = inf  # raised here only: writers lower it
+        self._expire_due()
+
+    def _call_clock(self) -> None:
+        """Whoever comes last has seen the earliest end: it looks again after it has told the clock."""
+        due = self._due
+        if due is None:
+            return
+        told = False
+        while (at := self._table._next_due()) < due.at:
+            due.at = at
+            told = True
+        if told or at != inf:
+            watch_over(due)
+
+    # -- statistics -------------------------------------------------------------------------------
+
+    def _counted(self, name: Any) -> int:
+        own: int = self._tallies.get(name, 0)
+        if name in _COUNTED:
+            own += self._table._tallies()[_COUNTED.index(name)]
+        return own
+
+    def _policy_stats(self) -> tuple[int, dict[str, Any]]:
+        name, share, window, probation, protected = self._table._books()
+        if name is None:
+            return 0, {}
+        weight = window + probation + protected
+        if name == "lru":
+            return weight, {"name": name}
+        return weight, {
+            "name": name,
+            "window_share": share,
+            "window": window,
+            "probation": probation,
+            "protected": protected,
+        }

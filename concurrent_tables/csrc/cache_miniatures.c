@@ -1,0 +1,197 @@
+/* How large the window should be; the specification is cache/policy/miniatures.py. */
+#include "cache_policy.h"
+
+enum { ENTRIES = 512, SHARES = 7, FIRST_BUCKETS = 64 };
+#define MEMORY 0.9
+#define ALL 18446744073709551616.0 /* 2**64 */
+
+static const double shares[SHARES] = {0.0, 0.02, 0.06, 0.15, 0.35, 0.65, 1.0};
+const double ct_first_share = 0.0;
+
+typedef struct {
+    ct_item item;
+    uint32_t chain; /* the next one in the same bucket */
+    uint32_t pad;
+    int64_t weight;
+} node;
+
+/* A cache of hashes with a window of fixed share. */
+typedef struct {
+    ct_segments segments;
+    ct_slab nodes;
+    uint32_t *buckets; /* by hash */
+    uint32_t nbuckets, count;
+    double hits;
+} miniature;
+
+struct ct_miniatures {
+    int64_t entries, asked, sample, most;
+    uint64_t seed, limit;
+    int all; /* every key is in the sample */
+    miniature minis[SHARES];
+};
+
+static int64_t
+weight_of_node(const void *item)
+{
+    return ((const node *)item)->weight;
+}
+
+CT_INLINE node *
+node_at(const miniature *mini, uint32_t number)
+{
+    return ct_slab_at(&mini->nodes, number);
+}
+
+CT_INLINE uint32_t *
+bucket_of(const miniature *mini, int64_t hash)
+{
+    return &mini->buckets[ct_spread((uint64_t)hash, 0) & (mini->nbuckets - 1)];
+}
+
+static int
+make_buckets(miniature *mini, uint32_t count)
+{
+    uint32_t *buckets = PyMem_RawMalloc(count * sizeof(uint32_t)), *old = mini->buckets;
+    if (buckets == NULL) {
+        return -1;
+    }
+    memset(buckets, 0xFF, count * sizeof(uint32_t)); /* CT_NONE */
+    uint32_t before = mini->nbuckets;
+    mini->buckets = buckets;
+    mini->nbuckets = count;
+    for (uint32_t i = 0; i < before; i++) {
+        for (uint32_t number = old[i], next; number != CT_NONE; number = next) {
+            node *one = node_at(mini, number);
+            next = one->chain;
+            uint32_t *bucket = bucket_of(mini, one->item.hash);
+            one->chain = *bucket;
+            *bucket = number;
+        }
+    }
+    PyMem_RawFree(old);
+    return 0;
+}
+
+static void
+forget(miniature *mini, uint32_t number)
+{
+    uint32_t *link = bucket_of(mini, node_at(mini, number)->item.hash);
+    while (*link != number) {
+        link = &node_at(mini, *link)->chain;
+    }
+    *link = node_at(mini, number)->chain;
+    ct_slab_give(&mini->nodes, number);
+    mini->count--;
+}
+
+static void
+ask(miniature *mini, int64_t hash, int64_t weight)
+{
+    uint32_t number = *bucket_of(mini, hash);
+    while (number != CT_NONE && node_at(mini, number)->item.hash != hash) {
+        number = node_at(mini, number)->chain;
+    }
+    if (number != CT_NONE) {
+        mini->hits += 1.0;
+        ct_segments_accessed(&mini->segments, number);
+        return;
+    }
+    if (mini->count >= mini->nbuckets) {
+        (void)make_buckets(mini, 2 * mini->nbuckets); /* crowded ones do as well */
+    }
+    number = ct_slab_take(&mini->nodes);
+    if (number == CT_NONE) {
+        return;
+    }
+    node *one = node_at(mini, number);
+    uint32_t *bucket = bucket_of(mini, hash);
+    one->item.hash = hash;
+    one->weight = weight;
+    one->chain = *bucket;
+    *bucket = number;
+    mini->count++;
+    ct_chain_add(&mini->segments, CT_WINDOW, number);
+    ct_segments_begin(&mini->segments);
+    while ((number = ct_segments_victim(&mini->segments)) != CT_NONE) {
+        forget(mini, number);
+    }
+}
+
+ct_miniatures *
+ct_miniatures_new(int64_t maxsize, int64_t entries, const ct_sketch *sketch, uint64_t seed)
+{
+    ct_miniatures *minis = PyMem_RawCalloc(1, sizeof(*minis));
+    if (minis == NULL) {
+        return NULL;
+    }
+    double part = (double)ENTRIES / (double)entries;
+    part = part < 1.0 ? part : 1.0;
+    int64_t size = (int64_t)((double)maxsize * part);
+    minis->entries = entries;
+    minis->seed = ct_spread(2, seed);
+    minis->all = part == 1.0;
+    minis->limit = minis->all ? 0 : (uint64_t)(part * ALL);
+    minis->most = entries < ENTRIES ? entries : ENTRIES;
+    minis->sample = minis->most / 8 > 1 ? minis->most / 8 : 1;
+    int failed = 0;
+    for (int i = 0; i < SHARES; i++) {
+        miniature *mini = &minis->minis[i];
+        ct_slab_init(&mini->nodes, sizeof(node));
+        ct_segments_init(&mini->segments, &mini->nodes, weight_of_node, size > 1 ? size : 1, shares[i],
+                         sketch, seed);
+        failed |= make_buckets(mini, FIRST_BUCKETS) < 0;
+    }
+    if (failed) {
+        ct_miniatures_free(minis);
+        return NULL;
+    }
+    return minis;
+}
+
+void
+ct_miniatures_free(ct_miniatures *minis)
+{
+    for (int i = 0; minis != NULL && i < SHARES; i++) {
+        ct_slab_free(&minis->minis[i].nodes);
+        PyMem_RawFree(minis->minis[i].buckets);
+    }
+    PyMem_RawFree(minis);
+}
+
+void
+ct_miniatures_asked(ct_miniatures *minis, int64_t hash, int64_t weight)
+{
+    if (minis->all || ct_spread((uint64_t)hash, minis->seed) < minis->limit) {
+        minis->asked++;
+        for (int i = 0; i < SHARES; i++) {
+            ask(&minis->minis[i], hash, weight);
+        }
+    }
+}
+
+double
+ct_miniatures_advice(ct_miniatures *minis, double share)
+{
+    if (minis->asked < minis->sample) {
+        return share;
+    }
+    minis->asked = 0;
+    minis->sample = 2 * minis->sample < minis->most ? 2 * minis->sample : minis->most;
+    double best = -1.0, most = -1.0;
+    for (int i = 0; i < SHARES; i++) {
+        miniature *mini = &minis->minis[i];
+        if (mini->hits > most || (mini->hits == most && mini->segments.share == share)) {
+            best = mini->segments.share;
+            most = mini->hits;
+        }
+        mini->hits *= MEMORY;
+    }
+    return best;
+}
+
+int64_t
+ct_miniatures_entries(const ct_miniatures *minis)
+{
+    return minis->entries;
+}
