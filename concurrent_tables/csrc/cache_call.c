@@ -182,6 +182,11 @@ call_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     }
     CALL(self)->path = (ct_hit_path *)Py_NewRef(args[0]);
     CALL(self)->token = Py_NewRef(args[1]);
+#if CT_FT && PY_VERSION_HEX >= 0x030E0000
+    if (st->defer_refcount) {
+        PyUnstable_Object_EnableDeferredRefcount(self); /* as functions of the interpreter have it */
+    }
+#endif
     ct_store_release(&CALL(self)->armed, 1);
     Py_RETURN_NONE;
 }

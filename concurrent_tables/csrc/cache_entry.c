@@ -122,17 +122,20 @@ entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *names[] = {"key", "value", "epoch", "cells", "deadline",
                             "idle", "now", "refresh_at", "weight", NULL};
     ct_view view = {.number = CT_NONE};
-    long long epoch, weight;
+    long long epoch;
+    int overflow;
+    PyObject *weight;
     ct_state *st = ct_state_of_type(type);
     if (st == NULL
-        || !PyArg_ParseTupleAndKeywords(args, kwargs, "OOLOddddL:Entry", names, &view.key,
+        || !PyArg_ParseTupleAndKeywords(args, kwargs, "OOLOddddO!:Entry", names, &view.key,
                                         &view.value, &epoch, &view.cells, &view.deadline,
-                                        &view.idle, &view.touched, &view.refresh_at, &weight)
+                                        &view.idle, &view.touched, &view.refresh_at, &PyLong_Type, &weight)
         || (view.cells != Py_None && check_cells(st, view.cells) < 0)) {
         return NULL;
     }
     view.epoch = epoch;
-    view.weight = weight;
+    view.weight = PyLong_AsLongLongAndOverflow(weight, &overflow);
+    view.weight = overflow > 0 ? INT64_MAX : view.weight;
     view.hash = ct_hash(view.key);
     PyObject *self = view.hash == -1 ? NULL : type->tp_alloc(type, 0);
     if (self != NULL) {

@@ -93,12 +93,10 @@ ct_store_init(ct_store *store, ct_state *st)
 int
 ct_store_set_policy(ct_store *store, int kind, int64_t maxsize, uint64_t seed)
 {
-    store->seed = seed;
     if (ct_policy_init(&store->policy, kind, maxsize, seed, &store->nodes, ct_node_weight) < 0) {
         PyErr_NoMemory();
         return -1;
     }
-    store->inited = 1;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 enum { FEWEST_RETIRED = 64, MOST_RETIRED = 1024 };
+#define HEAVIEST (INT64_C(1) << 61) /* what is too heavy for any cache; sums do not overflow */
 
 /* -- index -------------------------------------------------------------------------------------- */
 
@@ -108,52 +109,10 @@ schedule(ct_store *store, uint32_t number)
     }
 }
 
-/* In a forked child, while another thread of the parent was in a section: the index is whole, the books may
- * be half written. */
-static void
-repair(ct_store *store)
-{
-    int kind = store->policy.kind;
-    int64_t maxsize = store->policy.maxsize;
-    Py_ssize_t used = 0;
-    ct_cache_index *index = ct_load_relaxed(&store->index);
-    ct_policy_free(&store->policy);
-    (void)ct_policy_init(&store->policy, kind, maxsize, store->seed, &store->nodes, ct_node_weight);
-    if (store->wheel != NULL) {
-        memset(store->wheel->occupied, 0, sizeof(store->wheel->occupied));
-        memset(store->wheel->first, 0xFF, sizeof(store->wheel->first));
-        store->wheel->next_tick = INT64_MAX;
-    }
-    store->nodes.free = store->retired = CT_NONE; /* numbers are lost, no more */
-    store->nretired = 0;
-    for (size_t i = 0; i <= index->mask; i++) {
-        uint32_t value = ct_load_relaxed(&index->slots[i]);
-        if (value >= CT_SLOT_FIRST) {
-            ct_node *node = ct_node_at(store, value - CT_SLOT_FIRST);
-            node->item.region = CT_OUTSIDE;
-            node->earlier = node->later = CT_NONE;
-            ct_store_release(&node->item.state, CT_NODE_LIVE);
-            if (kind != CT_POLICY_NONE) {
-                ct_policy_added(&store->policy, value - CT_SLOT_FIRST);
-            }
-            schedule(store, value - CT_SLOT_FIRST);
-            used++;
-        }
-    }
-    ct_store_relaxed(&store->base.used, used);
-}
-
 int
 ct_store_begin(ct_store *store, ct_section *section)
 {
-    if (ct_write_lock(&store->base, section) < 0) {
-        return -1;
-    }
-    if (CT_UNLIKELY(store->changing)) {
-        repair(store);
-    }
-    store->changing = 1;
-    return 0;
+    return ct_write_lock(&store->base, section);
 }
 
 void
@@ -162,7 +121,6 @@ ct_store_end(ct_store *store, ct_section *section)
     if (store->wheel != NULL) {
         ct_store_relaxed(&store->next_due, ct_wheel_next_due(store->wheel));
     }
-    store->changing = 0;
     ct_unlock(section);
 }
 
@@ -385,7 +343,7 @@ make_more(const ct_view *fresh)
     ct_store_relaxed(&more->idle, fresh->idle);
     ct_store_relaxed(&more->touched, fresh->touched);
     ct_store_relaxed(&more->refresh_at, fresh->refresh_at);
-    more->weight = fresh->weight;
+    more->weight = fresh->weight < HEAVIEST ? fresh->weight : HEAVIEST;
     return more;
 }
 

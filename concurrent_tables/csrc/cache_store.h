@@ -98,8 +98,6 @@ typedef struct ct_store {
     ct_slab nodes;
     uint32_t retired; /* left, and perhaps still looked at: a list by `next` */
     uint32_t nretired;
-    int changing;     /* inside a section; a forked child that finds it set repairs the books */
-    int inited;
     ct_policy policy;
     ct_wheel *wheel;      /* NULL until something ends */
     double stale_seconds; /* how long after its end an entry is of use */
@@ -108,7 +106,6 @@ typedef struct ct_store {
     ct_int calm;          /* drains in which no miss had come */
     int64_t misses;       /* at the last drain; section */
     ct_int draining;      /* somebody is at it */
-    uint64_t seed;
     PyObject *named; /* borrowed: the cache, while it lives */
     int tells;       /* those who are driven out are wanted */
     ct_stripe_chunk stripes;
@@ -255,7 +252,7 @@ double ct_store_next_due(ct_store *store);
 int ct_store_begin(ct_store *store, ct_section *section); /* 0, or -1 with an error */
 void ct_store_end(ct_store *store, ct_section *section);
 int ct_store_is_live(const ct_store *store, uint32_t number, int64_t epoch);
-/* Life: after the allocation; the policy (inited from then on); tp_traverse, tp_clear, dealloc. */
+/* Life: after the allocation; the policy; tp_traverse, tp_clear, dealloc. */
 int ct_store_init(ct_store *store, ct_state *st);
 int ct_store_set_policy(ct_store *store, int kind, int64_t maxsize, uint64_t seed);
 int ct_store_traverse(ct_store *store, visitproc visit, void *arg);

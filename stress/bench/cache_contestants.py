@@ -23,6 +23,16 @@ class Made(NamedTuple):
     call: Callable[[Any], Any] | None  # a decorated function of one argument
     keep: Any  # what must live as long
 
+    def own(self) -> Made:
+        """The same with bound methods of the caller's own, as a thread has that looks them up."""
+        return self._replace(get=_bound_again(self.get), set=_bound_again(self.set))
+
+
+def _bound_again(method: Any) -> Any:
+    """Threads that share a bound method object meet at its reference count."""
+    owner = getattr(method, "__self__", None)
+    return method if owner is None else getattr(owner, method.__name__, method)
+
 
 @dataclass(frozen=True)
 class CacheContestant:

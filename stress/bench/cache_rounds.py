@@ -83,7 +83,7 @@ class _Stand:
         self.fresh += 1
 
         def work(number: int) -> None:
-            made = self.caches[number % len(self.caches)]
+            made = self.caches[number % len(self.caches)].own()
             keys = self.asked[number]
             if self.cell.workload == "misses":
                 keys = [f"{self.fresh}-{number}-{place}" for place in range(_LAP // 4)]
