@@ -23,7 +23,7 @@ def _run(ct: Any, *arguments: str, timeout: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("script", ["operations", "families"])
+@pytest.mark.parametrize("script", ["operations", "families", "caches"])
 def test_nothing_leaks(ct: Any, script: str) -> None:
     if ct.IMPLEMENTATION == "python":
         pytest.skip("counts blocks of the C core; Python objects of the twin are the collector's")
