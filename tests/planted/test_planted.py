@@ -100,8 +100,8 @@ BUGS = [
     Planted(
         "watchers: an overflow names only the last lost version",
         "events.py",
-        "first = last[2] if last[0] is EventKind.LOST else version",
-        "first = version",
+        "(EventKind.LOST, MISSING, last[2], version, version)",
+        "(EventKind.LOST, MISSING, version, version, version)",
         (*PYTEST, "tests/watchers/test_subscription.py", "-k", "overflow"),
     ),
     Planted(
