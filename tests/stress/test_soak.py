@@ -96,13 +96,14 @@ def test_a_soak_needs_a_time(arguments: list[str], capsys: pytest.CaptureFixture
 def test_sampling_goes_on_where_it_ended_and_meets_what_never_met() -> None:
     result = Sampling("LockedSet")
     met: list[int] = []
-    for seed in range(2):
-        sample(SET, seed, 60.0, operations=3_000 * (seed + 1), into=result, sweep=0.9)
+    while len(met) < 2 or (met[-1] == met[0] and len(met) < 30):  # with the GIL few threads meet
+        done = len(met)
+        sample(SET, done, 60.0, operations=3_000 * (done + 1), into=result, sweep=0.9)
         met.append(len(result.met))
         assert len(result.unmet) + len(
             [p for p in result.met if set(p) <= set(result.operations)]
         ) == (result.pairs)
-    assert met[1] > met[0] and result.children >= 2
+    assert met[-1] > met[0] and result.children >= 2
     paces = [operations for _, operations in result.paces]
     assert paces == sorted(paces) and paces[-1] == result.totals["operations"]
 
