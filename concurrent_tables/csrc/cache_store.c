@@ -136,7 +136,7 @@ recycle(ct_store *store)
     }
     uint32_t list = store->retired;
     store->retired = CT_NONE;
-    store->nretired = 0;
+    ct_store_relaxed(&store->nretired, 0);
     ct_store_end(store, &section);
     ct_synchronize();
     if (ct_store_begin(store, &section) < 0) {
@@ -157,7 +157,7 @@ recycle_if_many(ct_store *store)
 #if CT_FT
     Py_ssize_t most = ct_used(&store->base) / 8;
     most = most < FEWEST_RETIRED ? FEWEST_RETIRED : most > MOST_RETIRED ? MOST_RETIRED : most;
-    if (CT_UNLIKELY((Py_ssize_t)store->nretired >= most)) {
+    if (CT_UNLIKELY((Py_ssize_t)ct_load_relaxed(&store->nretired) >= most)) {
         return recycle(store);
     }
 #else
@@ -173,7 +173,7 @@ give_back(ct_store *store, uint32_t number)
     if (ct_is_shared(&store->base)) {
         ct_node_at(store, number)->item.next = store->retired;
         store->retired = number;
-        store->nretired++;
+        ct_add_relaxed(&store->nretired, 1);
         return;
     }
 #endif

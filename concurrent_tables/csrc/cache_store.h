@@ -97,7 +97,7 @@ typedef struct ct_store {
     _Atomic(ct_cache_index *) index;
     ct_slab nodes;
     uint32_t retired; /* left, and perhaps still looked at: a list by `next` */
-    uint32_t nretired;
+    _Atomic(uint32_t) nretired; /* section; a writer that comes looks before it takes that */
     ct_policy policy;
     ct_wheel *wheel;      /* NULL until something ends */
     double stale_seconds; /* how long after its end an entry is of use */
