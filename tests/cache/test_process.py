@@ -135,6 +135,43 @@ print("both went on")
     assert child.stdout == "both went on\n", child.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_fork_in_the_middle_of_a_call(ct: Any) -> None:
+    """The thread that the child does not have was calling a cached function, which dies there."""
+    code = """
+import gc, os, sys, threading, warnings, weakref
+from concurrent_tables import Cache, cached
+warnings.simplefilter("ignore", DeprecationWarning)
+inside, go, main = threading.Event(), threading.Event(), threading.get_ident()
+def timer():
+    if threading.get_ident() != main:
+        inside.set(); go.wait()
+    return 0.0
+cache = Cache(16, ttl=1, timer=timer)
+@cached(cache)
+def function(argument): return 1
+argument = "".join(["an argument of ", str(os.getpid())])
+function(argument)
+thread = threading.Thread(target=lambda: function(argument))
+thread.start(); inside.wait()
+child = os.fork()
+if child == 0:
+    code = 1
+    try:
+        references = sys.getrefcount(argument)
+        del function, cache
+        gc.collect()
+        code = sys.getrefcount(argument) != references
+    finally:
+        os._exit(code)
+_, status = os.waitpid(child, 0)
+go.set(); thread.join()
+print("status", status)
+"""
+    child = run_child(code, timeout=100, **implementation_environment(ct))
+    assert child.stdout == "status 0\n", child.stderr
+
+
 def test_the_end_of_the_interpreter(ct: Any) -> None:
     """Entries about to expire, a refresh and a load in progress do not hold it up or make noise."""
     code = """
