@@ -104,6 +104,9 @@ table_compare_and_set(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         if (!is_entry(CT_STORE(self), args[1], "compare_and_set")) {
             return NULL;
         }
+        if (CT_ENTRY(args[1])->store != CT_STORE(self)) {
+            Py_RETURN_FALSE; /* its number says nothing here */
+        }
         put.condition = CT_PUT_IF_SAME;
         put.number = CT_ENTRY(args[1])->view.number;
         put.epoch = CT_ENTRY(args[1])->view.epoch;

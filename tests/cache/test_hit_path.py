@@ -79,6 +79,17 @@ def test_hits_and_misses(lib: Any) -> None:
         path.get([])
 
 
+def test_entries_that_are_not_in_this_table(lib: Any) -> None:
+    table, other = make_table(lib), make_table(lib)
+    assert not table.compare_and_set("key", entry(lib, "key"), entry(lib, "key"))
+    table.swap("key", entry(lib, "key", "mine"))
+    foreign = entry(lib, "key")
+    other.swap("key", foreign)
+    assert not table.compare_and_set("key", foreign, entry(lib, "key"))
+    assert not table.compare_and_delete("key", foreign)
+    assert table.get("key").value == "mine"
+
+
 def test_entries_keep_what_they_are_given(lib: Any) -> None:
     cell = lib.Cell()
     one = entry(lib, "k", 1, epoch=3, cells=(cell,), deadline=4.0, idle=5.0, now=6.0, weight=7)
