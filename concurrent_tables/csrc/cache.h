@@ -18,7 +18,7 @@ typedef struct {
     PyObject *epochs;  /* iterator of numbers; NULL: every write goes through Python */
     PyObject *flights; /* ConcurrentDict */
     double ttl;        /* of what is written without one of its own; inf: none */
-    unsigned long forks; /* when the clock was told last */
+    ct_word forks; /* when the clock was told last */
 } ct_hit_path;
 
 int ct_hit_path_type_init(PyObject *module, ct_state *st);

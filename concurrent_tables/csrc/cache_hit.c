@@ -552,7 +552,7 @@ path_init(PyObject *self, PyObject *args, PyObject *kwargs)
     path->records = records;
     path->timer = Py_NewRef(timer);
     path->ttl = (double)INFINITY;
-    path->forks = path->st->forks;
+    ct_store_relaxed(&path->forks, path->st->forks);
     path->table = CT_STORE(Py_NewRef(table));
     path->table->named = self;
     return 0;

@@ -63,10 +63,10 @@ tell_clock(ct_hit_path *path)
     ct_store *store = path->table;
     if (path->ttl == (double)INFINITY
         || (ct_load_relaxed(&store->next_due) >= ct_load_relaxed(&store->told_due)
-            && path->forks == path->st->forks)) {
+            && ct_load_relaxed(&path->forks) == path->st->forks)) {
         return 0;
     }
-    path->forks = path->st->forks;
+    ct_store_relaxed(&path->forks, path->st->forks);
     PyObject *done = PyObject_CallMethod((PyObject *)path, "_call_clock", NULL);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
