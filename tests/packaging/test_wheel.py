@@ -224,7 +224,7 @@ def test_children_of_an_installed_harness_are_installed_ones_too(installed: Path
     code = (
         f"import os; os.chdir({str(ROOT)!r})\n"
         "from concurrent_tables.stress.cli import main\n"
-        "raise SystemExit(main(['run', '--target', 'builtins:dict', '--seconds', '0.5']))"
+        "raise SystemExit(main(['run', '--target', 'concurrent_tables:ConcurrentDict', '--seconds', '0.5']))"
     )
     child = _python("-P", "-c", code, PYTHONPATH=str(installed), CONCURRENT_TABLES_PURE="1")
     assert child.returncode == 0, child.stdout + child.stderr
