@@ -178,6 +178,10 @@ class _Trial:
         names = _fields(template)
         if "o" in names:
             kinds = [*OPERANDS, "self"]
+            if template.startswith(
+                "{o}"
+            ):  # the operators of a dict's view walk what they are given
+                kinds = [kind for kind in kinds if not kind.endswith(" view")]
         elif "ks" in names:
             kinds = list(_ITERABLES)
         else:
