@@ -148,17 +148,29 @@ entry_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 }
 
 PyObject *
-ct_entry_of(ct_store *store, ct_view *view)
+ct_entry_blank(ct_store *store)
 {
     PyTypeObject *type = store->base.st->extra_types[CT_X_ENTRY];
-    PyObject *self = type->tp_alloc(type, 0);
+    return type->tp_alloc(type, 0);
+}
+
+void
+ct_entry_fill(PyObject *self, ct_store *store, const ct_view *view)
+{
+    CT_ENTRY(self)->view = *view;
+    CT_ENTRY(self)->view.more = NULL;
+    CT_ENTRY(self)->store = (ct_store *)Py_NewRef((PyObject *)store);
+}
+
+PyObject *
+ct_entry_of(ct_store *store, ct_view *view)
+{
+    PyObject *self = ct_entry_blank(store);
     if (self == NULL) {
         ct_view_release(view);
         return NULL;
     }
-    CT_ENTRY(self)->view = *view;
-    CT_ENTRY(self)->view.more = NULL;
-    CT_ENTRY(self)->store = (ct_store *)Py_NewRef((PyObject *)store);
+    ct_entry_fill(self, store, view);
     return self;
 }
 

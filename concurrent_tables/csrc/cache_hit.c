@@ -1,4 +1,4 @@
-/* `HitPath`: the lock-free reads of a cache over a ConcurrentDict of entries.
+/* `HitPath`: the lock-free reads of a cache over its `CacheTable`.
  *
  * A hit is a lookup under a pin, a few compares, a reference to the value, a count in the thread's own stripe
  * and a record there.  What needs user code (a comparison of keys, a timer of the user's, taking a stale
@@ -575,10 +575,10 @@ path_clear(PyObject *self)
     if (PATH(self)->table != NULL) {
         PATH(self)->table->named = NULL;
     }
-    Py_CLEAR(PATH(self)->timer);
-    Py_CLEAR(PATH(self)->epochs);
+    Py_CLEAR(PATH(self)->epochs); /* no writes from C any more */
+    Py_CLEAR(PATH(self)->table); /* before what reads need: finalizers of values then meet is_ready() */
     Py_CLEAR(PATH(self)->flights);
-    Py_CLEAR(PATH(self)->table);
+    Py_CLEAR(PATH(self)->timer);
     return 0;
 }
 

@@ -100,7 +100,6 @@ ct_store_set_policy(ct_store *store, int kind, int64_t maxsize, uint64_t seed)
     return 0;
 }
 
-
 int
 ct_store_traverse(ct_store *store, visitproc visit, void *arg)
 {

@@ -161,7 +161,7 @@ free_stripe(ct_cache_stripe *stripe, void *Py_UNUSED(arg))
     return 0;
 }
 
-/* Nobody has a reference to the path any more. */
+/* Nobody has a reference to the table any more. */
 void
 ct_stripes_free(ct_store *store)
 {

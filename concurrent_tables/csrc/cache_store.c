@@ -483,11 +483,11 @@ drop_index(ct_store *store, ct_cache_index *index, int shared)
     PyMem_RawFree(index);
 }
 
-/* After the section, whose outcome is `status`. */
+/* After the section, whose outcome is `status`; `compared` may be NULL. */
 static int
-finish(ct_store *store, ct_pending *pending, ct_compared *compared, int status)
+finish(ct_pending *pending, ct_compared *compared, int status)
 {
-    if (CT_UNLIKELY(compared->matched != NULL || compared->count != 0)) {
+    if (compared != NULL && CT_UNLIKELY(compared->matched != NULL || compared->count != 0)) {
         ct_compared_clear(compared);
     }
     ct_pending_finish(pending);
@@ -495,7 +495,6 @@ finish(ct_store *store, ct_pending *pending, ct_compared *compared, int status)
         PyErr_NoMemory();
         return -1;
     }
-    (void)store;
     return status;
 }
 
@@ -518,7 +517,7 @@ ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *lea
     ct_compared_init(&compared);
     if (locate(store, fresh->key, fresh->hash, &compared, &section, &old, &slot) < 0) {
         PyMem_Free(more);
-        return finish(store, &pending, &compared, -1);
+        return finish(&pending, &compared, -1);
     }
     ct_stripes_drain_held(store);
     put->had_old = old != CT_NONE;
@@ -533,7 +532,7 @@ ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *lea
         PyMem_Free(more);
     }
     drop_index(store, replaced, shared);
-    return finish(store, &pending, &compared, status);
+    return finish(&pending, &compared, status);
 }
 
 /* -- taking out --------------------------------------------------------------------------------- */
@@ -565,11 +564,11 @@ ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers)
     ct_pending_init(&pending, &store->base);
     ct_compared_init(&compared);
     if (locate(store, key, hash, &compared, &section, &number, &slot) < 0) {
-        return finish(store, &pending, &compared, -1);
+        return finish(&pending, &compared, -1);
     }
     int status = number == CT_NONE ? 0 : take_held(store, &pending, number, leavers);
     ct_store_end(store, &section);
-    return finish(store, &pending, &compared, status);
+    return finish(&pending, &compared, status);
 }
 
 int
@@ -577,8 +576,6 @@ ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, ct_leavers *lea
 {
     ct_section section;
     ct_pending pending;
-    ct_compared compared;
-    ct_compared_init(&compared);
     ct_pending_init(&pending, &store->base);
     if (ct_store_begin(store, &section) < 0) {
         return -1;
@@ -586,7 +583,7 @@ ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, ct_leavers *lea
     int live = ct_store_is_live(store, number, epoch);
     int status = live ? take_held(store, &pending, number, leavers) : 0;
     ct_store_end(store, &section);
-    return finish(store, &pending, &compared, status);
+    return finish(&pending, NULL, status);
 }
 
 /* What ended goes, what ends later is scheduled again. */
@@ -620,15 +617,13 @@ ct_store_expire(ct_store *store, double now, ct_leavers *leavers)
 {
     ct_section section;
     ct_pending pending;
-    ct_compared compared;
-    ct_compared_init(&compared);
     ct_pending_init(&pending, &store->base);
     if (ct_store_begin(store, &section) < 0) {
         return -1;
     }
     int status = store->wheel == NULL ? 0 : expire_held(store, &pending, now, leavers);
     ct_store_end(store, &section);
-    return finish(store, &pending, &compared, status);
+    return finish(&pending, NULL, status);
 }
 
 int

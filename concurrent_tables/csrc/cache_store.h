@@ -22,6 +22,9 @@
  *   | node state                      | section, release       | acquire          |
  *   | stripe counts                   | its thread, relaxed    | relaxed          |
  *   | stripe tail; head               | its thread, release; drainer, release | acquire |
+ *   | pointer to a slab's chunk       | section, before the slot | relaxed, after the slot's acquire |
+ *   | next_due, told_due              | section; who tells the clock, relaxed | relaxed: who tells looks again |
+ *   | nretired, insertions, left      | relaxed                | relaxed, numbers only |
  */
 #ifndef CT_CACHE_STORE_H
 #define CT_CACHE_STORE_H
@@ -311,6 +314,9 @@ int ct_cache_types_init(PyObject *module, ct_state *st);
 int ct_cache_table_type_init(PyObject *module, ct_state *st);
 /* An Entry; takes over the references of the view.  NULL with an error (and the view released). */
 PyObject *ct_entry_of(ct_store *store, ct_view *view);
+/* The same in two steps, for changes that must not fail once they are made. */
+PyObject *ct_entry_blank(ct_store *store);
+void ct_entry_fill(PyObject *self, ct_store *store, const ct_view *view);
 
 typedef struct {
     PyObject_HEAD

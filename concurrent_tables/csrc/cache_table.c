@@ -25,15 +25,16 @@ entries_of(ct_store *store, ct_leavers *leavers, size_t begin)
     return list;
 }
 
-/* The first that left, as an entry. */
+/* The first that left goes into an entry that was made before the change. */
 static PyObject *
-first_of(ct_store *store, ct_leavers *leavers)
+first_into(PyObject *blank, ct_store *store, const ct_leavers *leavers)
 {
-    ct_view view = leavers->items[0];
-    Py_INCREF(view.key);
-    Py_INCREF(view.value);
-    Py_XINCREF(view.cells);
-    return ct_entry_of(store, &view);
+    const ct_view *view = &leavers->items[0];
+    Py_INCREF(view->key);
+    Py_INCREF(view->value);
+    Py_XINCREF(view->cells);
+    ct_entry_fill(blank, store, view);
+    return blank;
 }
 
 static int
@@ -53,10 +54,14 @@ static int
 put_entry(ct_store *store, PyObject *entry, ct_put *put, PyObject **old)
 {
     ct_leavers leavers;
+    PyObject *blank = NULL;
     int status = 0;
     ct_leavers_init(&leavers);
     if (CT_ENTRY(entry)->store != NULL) {
         PyErr_SetString(PyExc_ValueError, "this entry is or was in a table");
+        return -1;
+    }
+    if (old != NULL && (blank = ct_entry_blank(store)) == NULL) {
         return -1;
     }
     if (ct_store_put(store, &CT_ENTRY(entry)->view, put, &leavers) < 0) {
@@ -69,13 +74,15 @@ put_entry(ct_store *store, PyObject *entry, ct_put *put, PyObject **old)
         status = 1;
         if (store->tells && leavers.count > begin) {
             Py_XSETREF(CT_ENTRY(entry)->victims, entries_of(store, &leavers, begin));
-            status = CT_ENTRY(entry)->victims == NULL ? -1 : 1;
+            if (CT_ENTRY(entry)->victims == NULL) {
+                PyErr_WriteUnraisable((PyObject *)store); /* the write is done; its victims go untold */
+            }
         }
-        if (status > 0 && put->had_old && old != NULL) {
-            *old = first_of(store, &leavers);
-            status = *old == NULL ? -1 : 1;
+        if (put->had_old && old != NULL) {
+            *old = first_into(Py_NewRef(blank), store, &leavers);
         }
     }
+    Py_XDECREF(blank);
     ct_leavers_drop(store, &leavers);
     return status;
 }
@@ -141,11 +148,16 @@ table_pop(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (!ct_check_args("pop", nargs, 2, 2)) {
         return NULL;
     }
+    PyObject *blank = ct_entry_blank(CT_STORE(self));
+    if (blank == NULL) {
+        return NULL;
+    }
     ct_leavers_init(&leavers);
     int status = ct_store_pop(CT_STORE(self), args[0], &leavers);
     PyObject *result = status < 0    ? NULL
                        : status == 0 ? Py_NewRef(args[1])
-                                     : first_of(CT_STORE(self), &leavers);
+                                     : first_into(Py_NewRef(blank), CT_STORE(self), &leavers);
+    Py_DECREF(blank);
     ct_leavers_drop(CT_STORE(self), &leavers);
     return result;
 }

@@ -1,0 +1,74 @@
+"""pop() and swap() of a cache's table without memory: MemoryError, and the entry is still there."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from concurrent_tables.cache.parts import parts
+from tests.memory.sweep import CAN_FAIL
+
+pytestmark = pytest.mark.skipif(
+    not CAN_FAIL, reason="this interpreter has no _testcapi, which makes allocations fail"
+)
+
+
+@pytest.fixture
+def lib(ct: Any) -> Any:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("the twin runs as Python code, of which the interpreter may fail any line")
+    return parts("c")
+
+
+def _entry(lib: Any, value: str) -> Any:
+    return lib.Entry("key", value, 0, None, inf, inf, 0.0, inf, 1)
+
+
+def _until_it_works(change: Any, still_there: Any) -> Any:
+    """What `change` returns once all its allocations succeed; each failure has changed nothing."""
+    import _testcapi
+
+    failures = 0
+    for n in range(50):
+        _testcapi.set_nomemory(n, n + 1)
+        try:
+            result = change()
+        except MemoryError:
+            result = None
+        finally:
+            _testcapi.remove_mem_hooks()
+        if result is not None:
+            assert failures
+            return result
+        failures += 1
+        still_there()
+    raise AssertionError("50 allocations were not enough")
+
+
+@pytest.mark.parametrize("policy", [None, "lru", "tinylfu"])
+def test_an_entry_that_cannot_be_returned_stays(lib: Any, policy: str | None) -> None:
+    table = lib.Table(policy=policy, maxsize=10) if policy else lib.Table()
+    table.swap("key", _entry(lib, "first"))
+
+    def still_there() -> None:
+        assert len(table) == 1
+        assert table.get("key").value == "first"
+
+    taken = _until_it_works(lambda: table.pop("key", None), still_there)
+    assert taken.value == "first"
+    assert len(table) == 0
+
+
+def test_an_entry_that_cannot_be_returned_is_not_replaced(lib: Any) -> None:
+    table = lib.Table(policy="lru", maxsize=10)
+    table.swap("key", _entry(lib, "first"))
+    second = _entry(lib, "second")
+
+    def still_there() -> None:
+        assert table.get("key").value == "first"
+
+    replaced = _until_it_works(lambda: table.swap("key", second), still_there)
+    assert replaced.value == "first"
+    assert table.get("key").value == "second"
