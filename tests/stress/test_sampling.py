@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from random import Random
@@ -242,6 +243,24 @@ def test_an_error_that_nothing_explains_is_found(journal: Journal) -> None:
     run = run_one(fragile.WrongError, scenario("make(C0)", (call("a.clear()"),), (look,)), journal)
     assert run.findings[0].kind == "error"
     assert "SystemError: half done" in run.findings[0].message
+
+
+class Leaving(LockedDict):
+    """Where threads read it key by key, another one has always been quicker and taken the keys."""
+
+    def keys(self) -> Any:
+        found = list(self)
+        if threading.current_thread() is not threading.main_thread():
+            self.clear()
+        return found
+
+
+def test_a_key_that_goes_while_keyword_arguments_are_read_is_no_finding(journal: Journal) -> None:
+    """CPython makes a TypeError of the KeyError."""
+    read = call("dict(**a)", Effect.UNKNOWN, result=Result.LOOSE)
+    size = call("len(a)", Effect.NONE, result=Result.LOOSE)
+    run = run_one(Leaving, scenario("make(C0)", (read,), (size,)), journal, 0.2)
+    assert run.samples and run.findings == []
 
 
 def test_shrinking_drops_what_is_not_needed(journal: Journal) -> None:
