@@ -142,7 +142,7 @@ keep_found(ct_batch_plan *plan, PyObject *wanted)
 static PyObject *
 keys_as_dict(PyObject *keys)
 {
-    return PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
+    return ct_call_method((PyObject *)&PyDict_Type, "fromkeys", keys);
 }
 
 /* Read or remove `keys`; a dict of those that were there. */

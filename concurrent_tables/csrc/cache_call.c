@@ -89,7 +89,8 @@ load(PyObject *self, PyObject *key, PyObject *entry, Py_ssize_t nargs)
     PyObject *args = PyTuple_GetSlice(key, 1, nargs + 1);
     PyObject *result = NULL;
     if (args != NULL) {
-        result = PyObject_CallMethod(self, "_missed", "OOO", key, entry, args);
+        result = PyObject_CallMethodObjArgs(self, CALL(self)->path->st->str_missed, key, entry,
+                                            args, NULL);
         Py_DECREF(args);
     }
     return result;
@@ -120,7 +121,8 @@ call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs, int status,
 CT_NOINLINE static PyObject *
 call_base(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *method = PyObject_GetAttrString(self, "_called");
+    ct_state *st = ct_state_of_type(Py_TYPE(self));
+    PyObject *method = st == NULL ? NULL : PyObject_GetAttr(self, st->str_called);
     if (method == NULL) {
         return NULL;
     }

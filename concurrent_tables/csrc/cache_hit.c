@@ -316,7 +316,7 @@ settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
         stripe->skip = ct_cache_calm(path->table);
     }
     if (out->stale != NULL) {
-        PyObject *done = PyObject_CallMethod((PyObject *)path, "_on_stale", "O", out->stale);
+        PyObject *done = PyObject_CallMethodOneArg((PyObject *)path, path->st->str_on_stale, out->stale);
         Py_DECREF(out->stale);
         if (done == NULL) {
             return -1;
@@ -512,7 +512,7 @@ is_real_clock(PyObject *timer)
 {
 #if defined(__linux__)
     PyObject *module = PyImport_ImportModule("time");
-    PyObject *monotonic = module == NULL ? NULL : PyObject_GetAttrString(module, "monotonic");
+    PyObject *monotonic = module == NULL ? NULL : ct_getattr(module, "monotonic");
     int same = monotonic == NULL ? -1 : monotonic == timer;
     Py_XDECREF(monotonic);
     Py_XDECREF(module);

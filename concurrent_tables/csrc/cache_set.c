@@ -67,7 +67,7 @@ tell_clock(ct_hit_path *path)
         return 0;
     }
     ct_store_relaxed(&path->forks, path->st->forks);
-    PyObject *done = PyObject_CallMethod((PyObject *)path, "_call_clock", NULL);
+    PyObject *done = PyObject_CallMethodNoArgs((PyObject *)path, path->st->str_call_clock);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }

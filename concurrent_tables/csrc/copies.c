@@ -5,13 +5,13 @@ PyObject *
 ct_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
-    return st == NULL ? NULL : PyObject_CallMethod(st->copies, "own_state", "O", self);
+    return st == NULL ? NULL : ct_call_method(st->copies, "own_state", self);
 }
 
 PyObject *
 ct_copied(ct_state *st, PyObject *self)
 {
-    return PyObject_CallMethod(st->copies, "copied", "O", self);
+    return ct_call_method(st->copies, "copied", self);
 }
 
 PyObject *
@@ -19,7 +19,7 @@ ct_recipe(PyObject *self, PyObject *function, PyObject *arguments, PyObject *ite
 {
     PyObject *state = NULL, *recipe = NULL;
     if (function != NULL && arguments != NULL) {
-        state = PyObject_CallMethod(self, "__getstate__", NULL); /* a subclass may have its own */
+        state = ct_call_method(self, "__getstate__"); /* a subclass may have its own */
     }
     if (state != NULL) {
         recipe = items == NULL ? PyTuple_Pack(3, function, arguments, state)
@@ -35,7 +35,7 @@ ct_recipe(PyObject *self, PyObject *function, PyObject *arguments, PyObject *ite
 PyObject *
 ct_new_arguments(PyObject *self, PyObject *arguments)
 {
-    PyObject *method = arguments == NULL ? NULL : PyObject_GetAttrString(self, "__getnewargs__");
+    PyObject *method = arguments == NULL ? NULL : ct_getattr(self, "__getnewargs__");
     if (arguments == NULL) {
         return NULL;
     }

@@ -99,6 +99,7 @@ typedef struct ct_state {
     PyObject *flights;          /* its registry: a ConcurrentDict of ours */
     PyObject *layout_type;      /* inspection.Layout */
     PyObject *str_keys, *str_missing_dunder, *str_deliver, *str_hash, *str_eq;
+    PyObject *str_called, *str_missed, *str_on_stale, *str_call_clock; /* of caches */
     PyObject *key_classes; /* {address: weak reference} of those watched */
     PyObject *debug_register; /* debug mode: called with every new table; else NULL */
     unsigned long forks; /* how often this process became a forked child */
@@ -120,6 +121,12 @@ ct_state_of_type(PyTypeObject *type)
     PyObject *module = PyType_GetModuleByDef(type, &ct_module_def);
     return module == NULL ? NULL : ct_state_of_module(module);
 }
+
+/* o.name, and o.name(arguments, all objects): attributes.c says why not PyObject_GetAttrString and
+ * PyObject_CallMethod.  NULL with an error. */
+PyObject *ct_getattr(PyObject *o, const char *name);
+PyObject *ct_call_with(PyObject *o, const char *name, ...); /* up to 4, then NULL */
+#define ct_call_method(...) ct_call_with(__VA_ARGS__, (PyObject *)NULL)
 
 /* The name of o's type as its __name__ has it. */
 static inline const char *

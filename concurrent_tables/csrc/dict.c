@@ -170,7 +170,7 @@ ct_popitem_of(PyObject *self, int (*pop)(PyObject *self, PyObject **key, PyObjec
     }
     Py_XDECREF(item);
     if (status == CT_NOT_MET) {
-        PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+        PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
         if (name != NULL) {
             PyErr_Format(PyExc_KeyError, "popitem(): %U is empty", name);
             Py_DECREF(name);

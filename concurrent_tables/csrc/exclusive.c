@@ -14,7 +14,7 @@ enum { CT_RELEASE_TRIES = 1000 };
 static int
 gate_is_void(PyObject *gate)
 {
-    PyObject *flag = PyObject_GetAttrString(gate, "void");
+    PyObject *flag = ct_getattr(gate, "void");
     int result = flag == NULL ? -1 : PyObject_IsTrue(flag);
     Py_XDECREF(flag);
     return result;
@@ -26,7 +26,7 @@ wait_for_gate(ct_table *t, PyObject *gate)
 {
     PyObject *table = t->parent != NULL ? t->parent : (PyObject *)t;
     CT_POINT_OPEN(gate_wait);
-    PyObject *result = PyObject_CallMethod(gate, "wait", "O", table);
+    PyObject *result = ct_call_method(gate, "wait", table);
     CT_POINT_OPEN(gate_passed);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
@@ -69,7 +69,7 @@ ct_write_lock_slow(ct_table *t, ct_section *section)
 static PyObject *
 gate_new(ct_table *t)
 {
-    PyObject *type = PyObject_GetAttrString(t->st->gates, "Gate");
+    PyObject *type = ct_getattr(t->st->gates, "Gate");
     PyObject *gate = type == NULL ? NULL : PyObject_CallNoArgs(type);
     Py_XDECREF(type);
     return gate;
@@ -114,8 +114,8 @@ release_waiters(PyObject *gate)
     PyErr_Fetch(&type, &value, &tb);
     for (int tries = 0; result == NULL && tries < CT_RELEASE_TRIES; tries++) {
         PyErr_Clear();
-        PyObject *released = PyObject_GetAttrString(gate, "released");
-        result = released == NULL ? NULL : PyObject_CallMethod(released, "set", NULL);
+        PyObject *released = ct_getattr(gate, "released");
+        result = released == NULL ? NULL : ct_call_method(released, "set");
         Py_XDECREF(released);
     }
     if (result == NULL) {
@@ -178,7 +178,7 @@ not_a_table(PyObject *candidate)
 static int
 add_parts(PyObject *parts, PyObject *candidate)
 {
-    PyObject *finder = PyObject_GetAttrString((PyObject *)Py_TYPE(candidate), "_exclusive_parts");
+    PyObject *finder = ct_getattr((PyObject *)Py_TYPE(candidate), "_exclusive_parts");
     PyObject *found = NULL;
     if (finder != NULL) {
         found = PyObject_CallOneArg(finder, candidate);

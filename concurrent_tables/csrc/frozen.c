@@ -232,7 +232,7 @@ value_in(PyObject *other, PyObject *key, ct_state *st)
         Py_XINCREF(value);
         return value;
     }
-    value = PyObject_CallMethod(other, "get", "OO", key, st->missing);
+    value = ct_call_method(other, "get", key, st->missing);
     if (value == st->missing) {
         Py_CLEAR(value);
     }
@@ -248,7 +248,7 @@ still_version_of(PyObject *other)
     if (PyDict_Check(other)) {
         return Py_NewRef(other);
     }
-    return PyObject_CallMethod(other, "snapshot", NULL);
+    return ct_call_method(other, "snapshot");
 }
 
 int
@@ -342,8 +342,8 @@ frozen_fromkeys(PyObject *cls, PyObject *const *args, Py_ssize_t nargs)
     if (!ct_check_args("fromkeys", nargs, 1, 2)) {
         return NULL;
     }
-    PyObject *dict = PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "OO", args[0],
-                                         nargs == 2 ? args[1] : Py_None);
+    PyObject *dict = ct_call_method((PyObject *)&PyDict_Type, "fromkeys", args[0],
+                                    nargs == 2 ? args[1] : Py_None);
     PyObject *result = dict == NULL ? NULL : PyObject_CallOneArg(cls, dict);
     Py_XDECREF(dict);
     return result;

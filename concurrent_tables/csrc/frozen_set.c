@@ -266,7 +266,7 @@ ct_frozen_set_type_init(PyObject *module, ct_state *st)
     if (type == NULL || PyObject_SetAttrString(type, "_is_table_set", Py_True) < 0) {
         return -1;
     }
-    PyObject *registered = PyObject_CallMethod(st->set_abc, "register", "O", type);
+    PyObject *registered = ct_call_method(st->set_abc, "register", type);
     Py_XDECREF(registered);
     return registered == NULL ? -1 : PyModule_AddObjectRef(module, "FrozenSet", type);
 }

@@ -81,7 +81,7 @@ ct_hashtable_hash(ct_hashtable *t, PyObject *key, uint64_t *hash)
     }
     PyObject *result = PyObject_CallOneArg(t->hash, key);
     if (result != NULL && !PyLong_Check(result)) {
-        PyObject *self = PyObject_GetAttrString((PyObject *)Py_TYPE(t), "__name__");
+        PyObject *self = ct_getattr((PyObject *)Py_TYPE(t), "__name__");
         if (self != NULL) {
             PyErr_Format(PyExc_TypeError, "%U: the hash function must return an int, not %s", self,
                          Py_TYPE(result)->tp_name);
@@ -124,8 +124,8 @@ compare_user(ct_hashtable *t, PyObject *wanted, PyObject *stored)
 int
 ct_hashtable_destroyed_error(ct_hashtable *t)
 {
-    PyObject *error = PyObject_GetAttrString(t->base.st->errors, "TableDestroyedError");
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(t), "__name__");
+    PyObject *error = ct_getattr(t->base.st->errors, "TableDestroyedError");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(t), "__name__");
     if (error != NULL && name != NULL) {
         PyErr_Format(error, "%U: the table was destroyed; make another one", name);
     }
@@ -137,8 +137,8 @@ ct_hashtable_destroyed_error(ct_hashtable *t)
 static void
 endless(ct_hashtable *t, PyObject *key)
 {
-    PyObject *error = PyObject_GetAttrString(t->base.st->errors, "TableMutationError");
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(t), "__name__");
+    PyObject *error = ct_getattr(t->base.st->errors, "TableMutationError");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(t), "__name__");
     if (error != NULL && name != NULL) {
         PyErr_Format(error,
                      "%U: looking up %s key cannot end, because the compare function changes the table "
@@ -415,8 +415,8 @@ ct_hashtable_structure_init(PyObject *module, ct_state *st)
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &buckets_spec, NULL);
     PyObject *walks = PyImport_ImportModule("concurrent_tables._walks");
     if (walks != NULL) {
-        st->extra_objects[CT_X_WALKS] = PyObject_GetAttrString(walks, "Walks");
-        st->extra_objects[CT_X_DESTRUCTION] = PyObject_GetAttrString(walks, "Destruction");
+        st->extra_objects[CT_X_WALKS] = ct_getattr(walks, "Walks");
+        st->extra_objects[CT_X_DESTRUCTION] = ct_getattr(walks, "Destruction");
         Py_DECREF(walks);
     }
     return st->extra_types[CT_X_ENTRIES] && st->extra_types[CT_X_BUCKETS]

@@ -177,11 +177,11 @@ table_foreach(PyObject *self, PyObject *callback)
     ct_hashtable *t = CT_HASHTABLE(self);
     PyObject *walks = ct_hashtable_walks(t), *type, *value, *tb;
     ct_fetch_add_acq_rel(&t->walking, 1);
-    PyObject *mark = walks == NULL ? NULL : PyObject_CallMethod(walks, "begin", NULL);
+    PyObject *mark = walks == NULL ? NULL : ct_call_method(walks, "begin");
     PyObject *result = mark == NULL ? NULL : walk(t, callback);
     PyErr_Fetch(&type, &value, &tb);
     if (mark != NULL) {
-        PyObject *ended = PyObject_CallMethod(walks, "end", "O", mark);
+        PyObject *ended = ct_call_method(walks, "end", mark);
         if (ended == NULL) {
             PyErr_WriteUnraisable(self);
         }
@@ -231,12 +231,12 @@ static int
 begin_write(ct_hashtable *t)
 {
     if (ct_load_acquire(&t->walking) != 0) {
-        PyObject *mine = PyObject_CallMethod(ct_hashtable_walks(t), "mine", NULL);
+        PyObject *mine = ct_call_method(ct_hashtable_walks(t), "mine");
         int inside = mine == NULL ? -1 : PyObject_IsTrue(mine);
         Py_XDECREF(mine);
         if (inside > 0) {
-            PyObject *error = PyObject_GetAttrString(t->base.st->errors, "TableMutationError");
-            PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(t), "__name__");
+            PyObject *error = ct_getattr(t->base.st->errors, "TableMutationError");
+            PyObject *name = ct_getattr((PyObject *)Py_TYPE(t), "__name__");
             if (error != NULL && name != NULL) {
                 PyErr_Format(error,
                              "%U: a foreach callback must not change the table it walks; collect the "
@@ -372,7 +372,7 @@ static PyObject *
 table_repr(PyObject *self)
 {
     ct_hashtable *t = CT_HASHTABLE(self);
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__"), *result = NULL;
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__"), *result = NULL;
     ct_record *record = name == NULL ? NULL : ct_enter(&t->base);
     if (record != NULL) {
         ct_buckets *block = ct_load_acquire(&t->block);
@@ -403,7 +403,7 @@ table_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 table_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
     if (name != NULL) {
         PyErr_Format(PyExc_TypeError,
                      "cannot pickle or copy '%U' object: its hash and compare functions, and the "
@@ -587,7 +587,7 @@ static void
 destroy_contents(ct_hashtable *t)
 {
     ct_buckets *old = take_block(t);
-    PyObject *ignored = PyObject_GetAttrString(t->base.st->errors, "TableDestroyedError");
+    PyObject *ignored = ct_getattr(t->base.st->errors, "TableDestroyedError");
     PyObject *destruction =
         old == NULL ? NULL
                     : ct_hashtable_destruction(t, (ct_entries *const *)(void *)old->slots, Py_SIZE(old),
@@ -598,7 +598,7 @@ destroy_contents(ct_hashtable *t)
     }
     else if (destruction != NULL && ignored != NULL) {
         PyObject *one = PyTuple_Pack(1, ignored);
-        result = one == NULL ? NULL : PyObject_CallMethod(destruction, "run", "(O)", one);
+        result = one == NULL ? NULL : ct_call_method(destruction, "run", one);
         Py_XDECREF(one);
     }
     if (result == NULL) {

@@ -326,7 +326,7 @@ PyObject *
 ct_iter_recipe(PyObject *rest)
 {
     PyObject *builtins = rest == NULL ? NULL : PyImport_ImportModule("builtins");
-    PyObject *iter = builtins == NULL ? NULL : PyObject_GetAttrString(builtins, "iter");
+    PyObject *iter = builtins == NULL ? NULL : ct_getattr(builtins, "iter");
     Py_XDECREF(builtins);
     if (iter == NULL) {
         Py_XDECREF(rest);

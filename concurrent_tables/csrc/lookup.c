@@ -4,7 +4,7 @@
 static void
 endless_lookup(ct_table *t, PyObject *key)
 {
-    PyObject *error = PyObject_GetAttrString(t->st->errors, "TableMutationError");
+    PyObject *error = ct_getattr(t->st->errors, "TableMutationError");
     if (error != NULL) {
         PyErr_Format(error,
                      "%s: looking up %s key cannot end, because its __eq__ changes the table at "

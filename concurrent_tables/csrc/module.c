@@ -20,7 +20,7 @@ import_from(const char *module_name, const char *name)
 {
     PyObject *module = PyImport_ImportModule(module_name);
     PyObject *object = module == NULL || name == NULL ? Py_XNewRef(module)
-                                                      : PyObject_GetAttrString(module, name);
+                                                      : ct_getattr(module, name);
     Py_XDECREF(module);
     return object;
 }
@@ -61,9 +61,9 @@ find_kinds(ct_state *st)
 {
     static const char *const names[] = {"ADDED",  "MODIFIED",    "DELETED", "CLEARED",
                                         "CLONED", "DEALLOCATED", "LOST"};
-    PyObject *kinds = PyObject_GetAttrString(st->events, "EventKind");
+    PyObject *kinds = ct_getattr(st->events, "EventKind");
     for (int i = 0; kinds != NULL && i < 7; i++) {
-        st->kinds[i] = PyObject_GetAttrString(kinds, names[i]);
+        st->kinds[i] = ct_getattr(kinds, names[i]);
         if (st->kinds[i] == NULL) {
             Py_CLEAR(kinds);
         }
@@ -75,13 +75,27 @@ find_kinds(ct_state *st)
 static int
 intern_names(ct_state *st)
 {
-    st->str_keys = PyUnicode_InternFromString("keys");
-    st->str_missing_dunder = PyUnicode_InternFromString("__missing__");
-    st->str_deliver = PyUnicode_InternFromString("deliver");
-    st->str_hash = PyUnicode_InternFromString("__hash__");
-    st->str_eq = PyUnicode_InternFromString("__eq__");
-    return st->str_keys && st->str_missing_dunder && st->str_deliver && st->str_hash && st->str_eq ? 0
-                                                                                                   : -1;
+    const struct {
+        PyObject **slot;
+        const char *name;
+    } wanted[] = {
+        {&st->str_keys, "keys"},
+        {&st->str_missing_dunder, "__missing__"},
+        {&st->str_deliver, "deliver"},
+        {&st->str_hash, "__hash__"},
+        {&st->str_eq, "__eq__"},
+        {&st->str_called, "_called"},
+        {&st->str_missed, "_missed"},
+        {&st->str_on_stale, "_on_stale"},
+        {&st->str_call_clock, "_call_clock"},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        *wanted[i].slot = PyUnicode_InternFromString(wanted[i].name);
+        if (*wanted[i].slot == NULL) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* MutableMapping.register(ConcurrentDict), Mapping.register(FrozenDict). */
@@ -89,9 +103,9 @@ static int
 register_abcs(ct_state *st)
 {
     PyObject *mutable = import_from("collections.abc", "MutableMapping");
-    PyObject *a = mutable ? PyObject_CallMethod(mutable, "register", "O", st->dict_type) : NULL;
+    PyObject *a = mutable ? ct_call_method(mutable, "register", st->dict_type) : NULL;
     PyObject *b =
-        a ? PyObject_CallMethod(st->mapping_abc, "register", "O", st->frozen_dict_type) : NULL;
+        a ? ct_call_method(st->mapping_abc, "register", st->frozen_dict_type) : NULL;
     int status = b == NULL ? -1 : 0;
     Py_XDECREF(mutable);
     Py_XDECREF(a);
@@ -161,7 +175,8 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         &st->missing, &st->reject_missing, &st->errors, &st->events, &st->hooks, &st->gates,
         &st->pairs_of, &st->copies, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
-        &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq, &st->key_classes,
+        &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq, &st->str_called,
+        &st->str_missed, &st->str_on_stale, &st->str_call_clock, &st->key_classes,
     };
     int status = 0;
     for (size_t i = 0; status == 0 && i < sizeof(slots) / sizeof(slots[0]); i++) {

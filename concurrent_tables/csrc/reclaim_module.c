@@ -61,7 +61,7 @@ static int
 leave_gc_callbacks(PyObject *module)
 {
     PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *callbacks = gc == NULL ? NULL : PyObject_GetAttrString(gc, "callbacks");
+    PyObject *callbacks = gc == NULL ? NULL : ct_getattr(gc, "callbacks");
     int status = callbacks == NULL || !PyList_Check(callbacks) ? -1 : 0;
     for (Py_ssize_t i = status < 0 ? 0 : PyList_GET_SIZE(callbacks); status == 0 && i-- > 0;) {
         PyObject *hook = PySequence_GetItem(callbacks, i);
@@ -116,7 +116,7 @@ static int
 register_fork_hook(PyObject *module)
 {
     PyObject *os = PyImport_ImportModule("os"), *nothing = PyTuple_New(0);
-    PyObject *function = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+    PyObject *function = os ? ct_getattr(os, "register_at_fork") : NULL;
     if (os != NULL && function == NULL) { /* a platform without fork */
         PyErr_Clear();
         Py_DECREF(os);
@@ -142,11 +142,11 @@ register_hook(PyObject *module, const char *where, const char *what, PyMethodDef
     PyObject *owner = PyImport_ImportModule(where), *target = NULL, *result = NULL;
     PyObject *hook = owner == NULL ? NULL : PyCFunction_New(definition, module);
     if (strcmp(where, "gc") == 0 && hook != NULL) {
-        target = PyObject_GetAttrString(owner, "callbacks");
-        result = target == NULL ? NULL : PyObject_CallMethod(target, what, "O", hook);
+        target = ct_getattr(owner, "callbacks");
+        result = target == NULL ? NULL : ct_call_method(target, what, hook);
     }
     else if (hook != NULL) {
-        result = PyObject_CallMethod(owner, what, "O", hook);
+        result = ct_call_method(owner, what, hook);
     }
     int status = result == NULL ? -1 : 0;
     Py_XDECREF(owner);

@@ -604,8 +604,8 @@ static int
 register_abc(PyObject *type)
 {
     PyObject *abc = PyImport_ImportModule("collections.abc");
-    PyObject *mutable = abc ? PyObject_GetAttrString(abc, "MutableSet") : NULL;
-    PyObject *registered = mutable ? PyObject_CallMethod(mutable, "register", "O", type) : NULL;
+    PyObject *mutable = abc ? ct_getattr(abc, "MutableSet") : NULL;
+    PyObject *registered = mutable ? ct_call_method(mutable, "register", type) : NULL;
     Py_XDECREF(abc);
     Py_XDECREF(mutable);
     Py_XDECREF(registered);

@@ -288,7 +288,7 @@ narrowed(PyObject *self, PyObject *const *others, Py_ssize_t count, narrow_step 
 {
     ct_state *st = ct_state_of_type(Py_TYPE(self));
     if (count == 0) {
-        return PyObject_CallMethod(self, "copy", NULL);
+        return ct_call_method(self, "copy");
     }
     ct_set_keys *mine = st == NULL ? NULL : ct_set_still_block(st, self);
     ct_set_keys *block = mine == NULL ? NULL : step(st, self, mine, others[0]);

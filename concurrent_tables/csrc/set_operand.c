@@ -13,7 +13,7 @@ ct_is_any_set(PyObject *other)
     if (!PyType_HasFeature(Py_TYPE(other), Py_TPFLAGS_HEAPTYPE)) {
         return 0; /* list, tuple, ...: spares them a failing attribute lookup */
     }
-    PyObject *mark = PyObject_GetAttrString((PyObject *)Py_TYPE(other), "_is_table_set");
+    PyObject *mark = ct_getattr((PyObject *)Py_TYPE(other), "_is_table_set");
     if (mark == NULL) {
         PyErr_Clear();
         return 0;
@@ -53,7 +53,7 @@ distinct_elements(PyObject *other, PyObject **list)
         || !(ct_is_any_set(other) || ct_set_is_mapping(other))) {
         return 0;
     }
-    PyObject *method = PyObject_GetAttrString((PyObject *)Py_TYPE(other), "snapshot");
+    PyObject *method = ct_getattr((PyObject *)Py_TYPE(other), "snapshot");
     PyObject *still = NULL;
     if (method == NULL) {
         PyErr_Clear();
@@ -351,7 +351,7 @@ ct_set_lookup_key(ct_state *st, PyObject *item, Py_hash_t *hash)
         frozen = ct_set_snapshot(CT_SET(item));
     }
     else {
-        frozen = PyObject_CallMethod(item, "snapshot", NULL);
+        frozen = ct_call_method(item, "snapshot");
     }
     *hash = frozen == NULL ? -1 : PyObject_Hash(frozen);
     if (*hash == -1) {

@@ -87,7 +87,7 @@ place_rejected(const set_place *place, PyObject *other)
 void
 ct_set_endless(ct_set_table *s, PyObject *key)
 {
-    PyObject *error = PyObject_GetAttrString(s->base.st->errors, "TableMutationError");
+    PyObject *error = ct_getattr(s->base.st->errors, "TableMutationError");
     PyObject *name = error == NULL ? NULL : PyType_GetName(Py_TYPE(s));
     PyObject *key_name = name == NULL ? NULL : PyType_GetName(Py_TYPE(key));
     if (key_name != NULL) {

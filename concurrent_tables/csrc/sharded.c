@@ -320,8 +320,8 @@ groups_free(ct_sharded *s, PyObject **groups)
 static int
 endless(ct_sharded *s, const char *what)
 {
-    PyObject *error = PyObject_GetAttrString(s->st->errors, "TableMutationError");
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(s), "__name__");
+    PyObject *error = ct_getattr(s->st->errors, "TableMutationError");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(s), "__name__");
     if (error != NULL && name != NULL) {
         PyErr_Format(error,
                      "%U: %s cannot end, because a comparison of its keys changes the table every time it "
@@ -602,7 +602,7 @@ ct_sharded_get_many(PyObject *self, PyObject *keys)
 {
     ct_sharded *s = CT_SHARDED(self);
     Py_ssize_t count;
-    PyObject *wanted = PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
+    PyObject *wanted = ct_call_method((PyObject *)&PyDict_Type, "fromkeys", keys);
     PyObject **groups = wanted == NULL ? NULL : group(s, wanted, &count, NULL), *result = NULL;
     if (groups != NULL) {
         for (Py_ssize_t i = 0; i < s->count; i++) {

@@ -136,7 +136,7 @@ sharded_pop_many(PyObject *self, PyObject *keys)
 {
     ct_sharded *s = CT_SHARDED(self);
     PyObject *wanted =
-        PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "OO", keys, s->st->missing);
+        ct_call_method((PyObject *)&PyDict_Type, "fromkeys", keys, s->st->missing);
     PyObject *removed = wanted == NULL ? NULL : ct_sharded_batch(s, wanted, 0);
     Py_XDECREF(wanted);
     return removed;
@@ -198,7 +198,7 @@ sharded_iterator(PyObject *self, PyObject *args)
         return NULL;
     }
     if (backwards) {
-        PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+        PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
         if (name != NULL) {
             PyErr_Format(PyExc_TypeError, "%U is not ordered and cannot be reversed", name);
             Py_DECREF(name);
@@ -240,7 +240,7 @@ change_watchers(ct_sharded *s, const char *method, PyObject *listener, PyObject 
         Py_XDECREF(since);
     }
     if (status == 0 && watch != NULL) {
-        PyObject *result = PyObject_CallMethod(watch, method, "O", listener);
+        PyObject *result = ct_call_method(watch, method, listener);
         status = result == NULL ? -1 : 0;
         Py_XDECREF(result);
     }
@@ -331,7 +331,7 @@ add_up(PyObject *parts, Py_ssize_t *sums)
     memset(sums, 0, LAYOUT_FIELDS * sizeof(*sums));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
         for (int field = 0; field < LAYOUT_FIELDS; field++) {
-            PyObject *number = PyObject_GetAttrString(PyTuple_GET_ITEM(parts, i), names[field]);
+            PyObject *number = ct_getattr(PyTuple_GET_ITEM(parts, i), names[field]);
             Py_ssize_t n = number == NULL ? -1 : PyLong_AsSsize_t(number);
             Py_XDECREF(number);
             if (n < 0) {
@@ -412,7 +412,7 @@ sharded_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
     ct_sharded *s = CT_SHARDED(self);
     Py_ssize_t size = Py_TYPE(self)->tp_basicsize + 2 * s->count * (Py_ssize_t)sizeof(ct_table *);
     for (Py_ssize_t i = 0; i < s->count; i++) {
-        PyObject *part = PyObject_CallMethod((PyObject *)s->shards[i], "__sizeof__", NULL);
+        PyObject *part = ct_call_method((PyObject *)s->shards[i], "__sizeof__");
         Py_ssize_t n = part == NULL ? -1 : PyLong_AsSsize_t(part);
         Py_XDECREF(part);
         if (n < 0) {
@@ -479,7 +479,7 @@ static Py_ssize_t
 wanted_shards(PyTypeObject *type, PyObject *kwargs)
 {
     PyObject *given = shards_keyword(kwargs);
-    PyObject *name = given == NULL ? NULL : PyObject_GetAttrString((PyObject *)type, "__name__");
+    PyObject *name = given == NULL ? NULL : ct_getattr((PyObject *)type, "__name__");
     Py_ssize_t count = CT_SHARDS_DEFAULT;
     if (name == NULL) {
         return given == NULL && !PyErr_Occurred() ? count : -1;
@@ -699,7 +699,7 @@ static PyType_Spec sharded_spec = {
 int
 ct_sharded_type_init(PyObject *module, ct_state *st)
 {
-    PyObject *function = PyObject_GetAttrString(st->copies, "new_sharded");
+    PyObject *function = ct_getattr(st->copies, "new_sharded");
     st->extra_objects[CT_X_NEW_SHARDED] = function;
     if (function == NULL) {
         return -1;

@@ -154,7 +154,7 @@ ct_is_mapping(PyObject *other)
     if (PyDict_Check(other)) {
         return 1;
     }
-    PyObject *mark = PyObject_GetAttrString((PyObject *)Py_TYPE(other), "_is_table_mapping");
+    PyObject *mark = ct_getattr((PyObject *)Py_TYPE(other), "_is_table_mapping");
     if (mark == NULL) {
         PyErr_Clear();
         return 0;
@@ -167,7 +167,7 @@ PyObject *
 ct_repr_of(PyObject *self, PyObject *frozen)
 {
     PyObject *result = NULL, *dict = NULL;
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
     int entered = name == NULL ? -1 : Py_ReprEnter(self);
     if (entered > 0) {
         result = PyUnicode_FromFormat("%U({...})", name);

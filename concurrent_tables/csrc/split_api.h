@@ -179,8 +179,8 @@ api_limit_restart(api_limit *limit, PyObject *self, const char *what)
     if (record == NULL || record->writes == limit->writes || ++limit->count <= CT_MAX_OWN_RESTARTS) {
         return 0;
     }
-    PyObject *error = PyObject_GetAttrString(API_STATE(self)->errors, "TableMutationError");
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+    PyObject *error = ct_getattr(API_STATE(self)->errors, "TableMutationError");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
     if (error != NULL && name != NULL) {
         PyErr_Format(error,
                      "%U: %s cannot end, because it changes the table every time it runs; make it "

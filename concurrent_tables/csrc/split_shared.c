@@ -206,7 +206,7 @@ static int
 add_name(ct_shared *shared, PyObject *name)
 {
     if (!PyUnicode_CheckExact(name)) {
-        PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(name), "__name__");
+        PyObject *type = ct_getattr((PyObject *)Py_TYPE(name), "__name__");
         if (type != NULL) {
             PyErr_Format(PyExc_TypeError, "SharedKeys: names must be str, not %U", type);
             Py_DECREF(type);

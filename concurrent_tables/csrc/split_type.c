@@ -87,7 +87,7 @@ split_get_many(PyObject *self, PyObject *keys)
     }
     PyObject *wanted = PySequence_List(keys); /* iterating may run user code: before the moment */
     PyObject *frozen = wanted == NULL ? NULL : ct_split_one_moment(self);
-    PyObject *found = frozen == NULL ? NULL : PyObject_CallMethod(frozen, "get_many", "(O)", wanted);
+    PyObject *found = frozen == NULL ? NULL : ct_call_method(frozen, "get_many", wanted);
     Py_XDECREF(wanted);
     Py_XDECREF(frozen);
     return found;
@@ -108,7 +108,7 @@ split_update_many(PyObject *self, PyObject *other)
 static PyObject *
 split_pop_many(PyObject *self, PyObject *keys)
 {
-    PyObject *wanted = PyObject_CallMethod((PyObject *)&PyDict_Type, "fromkeys", "(O)", keys);
+    PyObject *wanted = ct_call_method((PyObject *)&PyDict_Type, "fromkeys", keys);
     PyObject *result = NULL, *key, *value;
     Py_ssize_t at = 0;
     int any = 0;
@@ -315,7 +315,7 @@ split_tp_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
         return NULL;
     }
     if (!Py_IS_TYPE(shared, st->extra_types[CT_X_SHARED_KEYS])) {
-        PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(shared), "__name__");
+        PyObject *name = ct_getattr((PyObject *)Py_TYPE(shared), "__name__");
         if (name != NULL) {
             PyErr_Format(PyExc_TypeError,
                          "SplitDict: the first argument must be the SharedKeys of the record, not %U",
@@ -523,8 +523,8 @@ int
 ct_add_mapping(PyObject *module, PyTypeObject *type, const char *name)
 {
     PyObject *abc = PyImport_ImportModule("collections.abc");
-    PyObject *mutable = abc == NULL ? NULL : PyObject_GetAttrString(abc, "MutableMapping");
-    PyObject *done = mutable == NULL ? NULL : PyObject_CallMethod(mutable, "register", "O", type);
+    PyObject *mutable = abc == NULL ? NULL : ct_getattr(abc, "MutableMapping");
+    PyObject *done = mutable == NULL ? NULL : ct_call_method(mutable, "register", type);
     int status = done == NULL ? -1 : 0;
     Py_XDECREF(abc);
     Py_XDECREF(mutable);

@@ -298,7 +298,7 @@ update_from_anything(ct_table *t, PyObject *other)
     if (ct_is_mapping(other)) {
         return update_from_mapping(t, other);
     }
-    if (PyObject_HasAttrString(other, "keys")) {
+    if (PyObject_HasAttr(other, t->st->str_keys)) {
         PyObject *pairs = PyObject_CallOneArg(t->st->pairs_of, other);
         int status = pairs == NULL ? -1 : update_from_pairs(t, pairs);
         Py_XDECREF(pairs);

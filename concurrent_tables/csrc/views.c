@@ -78,7 +78,7 @@ snapshot_of(ct_view *view)
     if (PyObject_TypeCheck(view->table, view->st->extra_types[CT_X_SPLIT])) {
         return ct_split_one_moment(view->table); /* a compact record stays so */
     }
-    return PyObject_CallMethod(view->table, "snapshot", NULL);
+    return ct_call_method(view->table, "snapshot");
 }
 
 /* 1 with TypeError when the table has no order. */
@@ -88,7 +88,7 @@ rejects_reversal(ct_view *view)
     if (!PyObject_TypeCheck(view->table, view->st->extra_types[CT_X_SHARDED])) {
         return 0;
     }
-    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(view->table), "__name__");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(view->table), "__name__");
     if (name != NULL) {
         PyErr_Format(PyExc_TypeError, "%U is not ordered, so not reversible", name);
         Py_DECREF(name);
@@ -141,8 +141,8 @@ items_contains(PyObject *self, PyObject *item)
     if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
         return 0;
     }
-    PyObject *value = PyObject_CallMethod(CT_VIEW(self)->table, "get", "OO",
-                                          PyTuple_GET_ITEM(item, 0), st->missing);
+    PyObject *value = ct_call_method(CT_VIEW(self)->table, "get", PyTuple_GET_ITEM(item, 0),
+                                     st->missing);
     if (value == NULL) {
         return -1;
     }
@@ -183,7 +183,7 @@ view_repr(PyObject *self)
     }
     still = still_view(self);
     list = still == NULL ? NULL : PySequence_List(still);
-    name = PyObject_GetAttrString((PyObject *)Py_TYPE(CT_VIEW(self)->table), "__name__");
+    name = ct_getattr((PyObject *)Py_TYPE(CT_VIEW(self)->table), "__name__");
     if (list != NULL && name != NULL) {
         result = PyUnicode_FromFormat("%U_%s(%R)", name, suffixes[CT_VIEW(self)->what], list);
     }
@@ -288,7 +288,7 @@ set_operation(PyObject *a, PyObject *b, const char *method)
     left = set_of(st, a);
     right = left == NULL ? NULL : is_set_view(st, b) ? set_of(st, b) : Py_NewRef(b);
     if (right != NULL) {
-        result = PyObject_CallMethod(left, method, "O", right);
+        result = ct_call_method(left, method, right);
     }
     Py_XDECREF(left);
     Py_XDECREF(right);
@@ -457,8 +457,8 @@ static int
 register_with(const char *abc, PyTypeObject *type)
 {
     PyObject *module = PyImport_ImportModule("collections.abc");
-    PyObject *base = module == NULL ? NULL : PyObject_GetAttrString(module, abc);
-    PyObject *result = base == NULL ? NULL : PyObject_CallMethod(base, "register", "O", type);
+    PyObject *base = module == NULL ? NULL : ct_getattr(module, abc);
+    PyObject *result = base == NULL ? NULL : ct_call_method(base, "register", type);
     int status = result == NULL ? -1 : 0;
     Py_XDECREF(module);
     Py_XDECREF(base);

@@ -170,7 +170,7 @@ ct_watch_close_as(ct_table *t, PyObject *table, uint64_t version)
     if (set_version(watch, version) < 0) {
         PyErr_WriteUnraisable(watch); /* the end is told all the same */
     }
-    PyObject *result = PyObject_CallMethod(watch, "close", "O", table);
+    PyObject *result = ct_call_method(watch, "close", table);
     if (result == NULL) {
         PyErr_WriteUnraisable(watch);
     }
@@ -192,8 +192,10 @@ ct_watch_close(ct_table *t)
 PyObject *
 ct_watch_state_new(ct_state *st, uint64_t version)
 {
-    PyObject *watch = PyObject_CallMethod(st->events, "WatchState", "K", (unsigned long long)version);
+    PyObject *number = PyLong_FromUnsignedLongLong(version);
+    PyObject *watch = number == NULL ? NULL : ct_call_method(st->events, "WatchState", number);
     ct_event_log *log = NULL;
+    Py_XDECREF(number);
     if (watch == NULL) {
         return NULL;
     }
@@ -213,7 +215,7 @@ ct_watch_state_new(ct_state *st, uint64_t version)
 static ct_event_log *
 log_of(ct_state *st, PyObject *watch)
 {
-    PyObject *log = PyObject_GetAttrString(watch, "log");
+    PyObject *log = ct_getattr(watch, "log");
     if (log == NULL || !Py_IS_TYPE(log, st->event_log_type)) {
         Py_XDECREF(log);
         return NULL;
@@ -300,7 +302,7 @@ change_watchers(ct_table *t, const char *method, PyObject *listener, PyObject *w
         Py_XDECREF(since);
     }
     if (status == 0 && t->watch != NULL) {
-        PyObject *result = PyObject_CallMethod(t->watch, method, "O", listener);
+        PyObject *result = ct_call_method(t->watch, method, listener);
         status = result == NULL ? -1 : 0;
         Py_XDECREF(result);
         PyObject *type, *value, *tb;
@@ -326,7 +328,7 @@ static PyObject *
 make_filter(ct_state *st, PyObject *kwargs, Py_ssize_t known)
 {
     PyObject *kinds = NULL, *keys = Py_None;
-    PyObject *all = PyObject_GetAttrString(st->events, "ALL_KINDS");
+    PyObject *all = ct_getattr(st->events, "ALL_KINDS");
     PyObject *filter = NULL;
     if (kwargs != NULL && all != NULL) {
         PyObject *given;
@@ -343,7 +345,7 @@ make_filter(ct_state *st, PyObject *kwargs, Py_ssize_t known)
         }
     }
     if (all != NULL) {
-        filter = PyObject_CallMethod(st->events, "Filter", "OO", kinds ? kinds : all, keys);
+        filter = ct_call_method(st->events, "Filter", kinds ? kinds : all, keys);
     }
 done:
     Py_XDECREF(all);
@@ -370,8 +372,8 @@ ct_watch_listener(ct_state *st, PyObject *named, PyObject *args, PyObject *kwarg
     }
     *wanted = make_filter(st, kwargs, 0);
     PyObject *listener = *wanted == NULL ? NULL
-                                         : PyObject_CallMethod(st->events, "Watch", "OOO", named,
-                                                               PyTuple_GET_ITEM(args, 0), *wanted);
+                                         : ct_call_method(st->events, "Watch", named,
+                                                          PyTuple_GET_ITEM(args, 0), *wanted);
     if (listener == NULL) {
         Py_CLEAR(*wanted);
     }
@@ -401,7 +403,7 @@ ct_subscription(ct_state *st, PyObject *named, PyObject *args, PyObject *kwargs,
         Py_XDECREF(number);
         return NULL;
     }
-    listener = PyObject_CallMethod(st->events, "Subscription", "OOO", named, number, filter);
+    listener = ct_call_method(st->events, "Subscription", named, number, filter);
     Py_DECREF(number);
     if (listener == NULL) {
         Py_CLEAR(filter);
@@ -455,7 +457,7 @@ table_remove_watch(PyObject *self, PyObject *listener)
 int
 ct_watch_set_bit(PyObject *watch, unsigned long bit, int on)
 {
-    PyObject *mask = PyObject_GetAttrString(watch, "mask");
+    PyObject *mask = ct_getattr(watch, "mask");
     unsigned long bits = mask == NULL ? (unsigned long)-1 : PyLong_AsUnsignedLong(mask);
     Py_XDECREF(mask);
     if (PyErr_Occurred()) {

@@ -73,6 +73,11 @@ d.keys() & ['a', 'a', 'q']
 d.keys() | ['a', 'a', 'q']
 d.keys() - ['a', 'a', 'q']
 d.keys() ^ ['a', 'q']
+d.keys() & ('a', 5)
+d.keys() | ('a', 5)
+d.keys() - ('a', 5)
+d.keys() ^ ('a', 5)
+d.keys() - ('a',)
 d.keys() & 5
 d.keys() | 5
 d.keys() - 5

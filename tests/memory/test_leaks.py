@@ -36,10 +36,18 @@ def test_hot_loops_from_two_threads_keep_the_resident_size(ct: Any) -> None:
     _run(ct, "tests.memory.leaks.churn", str(pairs), timeout=980 if LONG_SECONDS else 180)
 
 
+@pytest.mark.timeout(200)
+def test_names_are_no_new_strings(ct: Any) -> None:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("names of C code")
+    _run(ct, "tests.memory.leaks.names", timeout=180)
+
+
 LEAKING = """
 from tests.memory.leaks.measure import finish, steady
-kept = []
-steady("one list a round", lambda: kept.append([object()]))
+kept = [None] * 10_000
+numbers = iter(range(10_000))
+steady("one object a round", lambda: kept.__setitem__(next(numbers), object()))
 finish()
 """
 
@@ -47,4 +55,4 @@ finish()
 def test_a_leak_is_noticed(ct: Any) -> None:
     done = run_child(LEAKING, timeout=60, **implementation_environment(ct))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "leaks: ['one list a round']" in done.stdout
+    assert "leaks: ['one object a round']" in done.stdout
