@@ -29,6 +29,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .._waits import PerProcess
+
 __all__ = ["IDLE", "Domain", "Record", "domain"]
 
 POLL_ITEMS = 64
@@ -86,7 +88,8 @@ class Domain:
 
     def __init__(self) -> None:
         self.sequence = 1
-        self._lock = threading.RLock()  # guards the list of records, the orphans and the counters
+        # Guards the list of records, the orphans and the counters.
+        self._lock = PerProcess(threading.RLock)
         self._records: list[Record] = []
         self._orphans: deque[_Retired] = deque()
         self._retired_total = 0
@@ -126,7 +129,7 @@ class Domain:
         record = self.record()
         # The tag is above the sequence of every reader that may still see the item: those pinned
         # before this increment published a lower one.
-        with self._lock:
+        with self._lock():
             self.sequence += 1
             tag = self.sequence
             self._retired_total += 1
@@ -142,7 +145,7 @@ class Domain:
         """Free what no pinned reader can see, of this thread and of ended ones; how many."""
         record = self.record()
         record.since_poll = 0
-        with self._lock:
+        with self._lock():
             self._polls += 1
             oldest = self._oldest_pinned()
             ready = _take_ready(record.limbo, oldest)
@@ -156,7 +159,7 @@ class Domain:
         The calling thread's own pin (it has one only inside a finalizer that interrupted a read)
         is not waited for.
         """
-        with self._lock:
+        with self._lock():
             self.sequence += 1
             target = self.sequence
         own = self.record()
@@ -165,6 +168,8 @@ class Domain:
         while any(
             IDLE < record.sequence < target for record in self._snapshot() if record is not own
         ):
+            if sys.is_finalizing():
+                break  # a daemon thread, which will not go on reading
             if deadline is not None and time.monotonic() > deadline:
                 return False
             time.sleep(pause_s)
@@ -180,7 +185,7 @@ class Domain:
         for _ in range(16):
             self.synchronize()
             ready: list[_Retired] = []
-            with self._lock:
+            with self._lock():
                 oldest = self._oldest_pinned()
                 ready += _take_ready(self._orphans, oldest)
                 for record in self._records:
@@ -193,7 +198,7 @@ class Domain:
 
     def stats(self) -> dict[str, int]:
         """Counters: items and bytes pending, totals since the start, threads, pinned threads."""
-        with self._lock:
+        with self._lock():
             records = list(self._records)
             limbos = [record.limbo.copy() for record in records] + [self._orphans.copy()]
             return {
@@ -214,7 +219,7 @@ class Domain:
     def _wait_for_room(self, record: Record) -> None:
         if record.depth:
             return  # inside a finalizer that interrupted our own read: waiting would be for us
-        with self._lock:
+        with self._lock():
             self._pressure_waits += 1
         for _ in range(_PRESSURE_SPINS):
             time.sleep(0.0001)
@@ -223,7 +228,7 @@ class Domain:
                 return
 
     def _snapshot(self) -> list[Record]:
-        with self._lock:
+        with self._lock():
             return list(self._records)
 
     def _oldest_pinned(self) -> int:
@@ -233,7 +238,7 @@ class Domain:
         unlinked by then, so a reader that pins after its record was looked at cannot find it. An
         item that is retired later has a higher tag and waits for the next look.
         """
-        with self._lock:
+        with self._lock():
             ceiling = self.sequence
             return min(
                 (sequence for r in self._records if (sequence := r.sequence) != IDLE),
@@ -242,14 +247,14 @@ class Domain:
 
     def _register(self) -> Record:
         record = Record()
-        with self._lock:
+        with self._lock():
             self._records.append(record)
         return record
 
     def _thread_exit(self, record: Record) -> None:
         if sys.is_finalizing():
             return  # nobody polls any more, and a daemon thread may have taken the lock along
-        with self._lock:
+        with self._lock():
             if record in self._records:
                 self._records.remove(record)
             while record.limbo:
@@ -257,14 +262,13 @@ class Domain:
 
     def _before_fork(self) -> None:
         """Hold the lock over the fork: the child must not inherit it from another thread."""
-        self._lock.acquire()
+        self._lock().acquire()
 
     def _after_fork_in_parent(self) -> None:
-        self._lock.release()
+        self._lock().release()
 
     def _after_fork_in_child(self) -> None:
         """Only the forking thread goes on: other records are neither pinned nor filled again."""
-        self._lock.release()
         own = self.record()
         others = [record for record in self._records if record is not own]
         self._records = [own]
@@ -300,11 +304,11 @@ def _free(ready: list[_Retired], owner: Domain) -> int:
             try:
                 retired.item()
             except BaseException:
-                with owner._lock:
+                with owner._lock():
                     owner._callback_errors += 1
                 _unraisable(retired.item)
         del retired
-    with owner._lock:
+    with owner._lock():
         owner._freed_total += count
     return count
 

@@ -198,6 +198,8 @@ class Table:
             version = self._version
             if self._started == version:
                 return version
+            if sys.is_finalizing():
+                self._started = version  # of a daemon thread, which will not finish
             time.sleep(0)  # a commit is a few stores long; let its thread finish
 
     # -- watchers --------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def test_an_exception_from_a_signal_handler_leaves_no_pin_and_no_mutex(ct: Any) 
     ct.inspect_table(table).check()
 
 
+# A Writer is made only now and then: finalizers that have more to do than the threads that make their
+# objects fall ever further behind, and whichever thread the collector runs in does nothing else.
 SHUTDOWN = """
 import gc, threading
 from concurrent_tables import *
@@ -179,7 +181,7 @@ def write():
     while True:
         step += 1
         for table in tables:
-            table[str(step % 50)] = Writer()
+            table[str(step % 50)] = Writer() if step % 50 == 0 else step
             table.pop(str((step + 3) % 50), None)
 for _ in range(4):
     threading.Thread(target=write, daemon=True).start()
@@ -192,3 +194,59 @@ def test_finalizers_do_not_wait_for_daemon_threads_at_shutdown(ct: Any) -> None:
     for _ in range(3):
         done = run_child(SHUTDOWN, timeout=60, **implementation_environment(ct))
         assert done.returncode == 0, done.stderr
+
+
+# A daemon thread is somewhere inside when the interpreter shuts down, and stays there.
+INSIDE = """
+import contextlib, sys, threading, time
+from concurrent_tables import *
+table, sharded, shared = ConcurrentDict(), ShardedDict(), SharedKeys(["x"])
+record = SplitDict(shared)
+subscription = table.subscribe(10)
+{imports}
+@contextlib.contextmanager
+def pinned():
+    domain.pin()
+    yield
+@contextlib.contextmanager
+def half_a_commit():
+    table._started += 1
+    yield
+inside = threading.Event()
+def stay():
+    table["other"] = sharded["other"] = record["x"] = 1
+    with {place}:
+        inside.set()
+        time.sleep(1000)
+class Last:
+    def __init__(self): self.me = self
+    def __del__(self):
+        assert sys.is_finalizing()
+        table["x"] = sharded["x"] = record["x"] = record["y"] = object()
+        del table["other"], sharded["other"], record["x"]
+        table.update_many({{"a": 1, "b": 2}})
+        reclaim.flush()
+        reclaim.stats()
+        print(len(table), table.keys_version > 0, len(subscription) > 0)
+threading.Thread(target=stay, daemon=True).start()
+inside.wait()
+Last()
+"""
+SHARED_PLACES = ["subscription._ready", "exclusive(table, sharded, record)"]
+TWIN_PLACES = [
+    "table._mutex.lock",
+    "shared._lock()",
+    "domain._lock()",
+    "pinned()",
+    "half_a_commit()",
+]
+
+
+@pytest.mark.parametrize("place", SHARED_PLACES + TWIN_PLACES)
+def test_finalizers_go_on_where_a_daemon_thread_stays_inside(ct: Any, place: str) -> None:
+    if place in TWIN_PLACES and ct.IMPLEMENTATION != "python":
+        pytest.skip("a place of the Python implementation")
+    imports = "from concurrent_tables._pure.reclaim import domain" if place in TWIN_PLACES else ""
+    code = INSIDE.format(imports=imports, place=place)
+    done = run_child(code, timeout=30, **implementation_environment(ct))
+    assert (done.returncode, done.stdout) == (0, "3 True True\n"), done.stderr
