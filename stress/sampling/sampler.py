@@ -89,7 +89,8 @@ class Sampler:
             finding.samples = run.samples
             if finding.kind == "outcome":
                 finding.table = rows(counts, outcomes)
-        del judges, counts
+        del judges, judge, counts
+        SHARED.containers = []
         if not run.findings and scenario.values.private:
             self._keys(woven, before, run)
             if run.findings and not confirming:
@@ -253,9 +254,14 @@ class Sampler:
     def _keys(self, woven: Woven, before: list[int], run: Run) -> None:
         """Keys must have the references again that they had, or more.
 
-        Not keys that a collector knows: who lists all objects holds a reference for a while.
+        Not keys that a collector knows: who lists all objects holds a reference for a while. And not
+        where others let go of keys meanwhile: operands that are iterators when they come to their end,
+        and the interpreter's cache of names that were looked up in types.
         """
         keys = woven.names["K"]
+        operands = [woven.names[name] for name, _ in run.scenario.operands]
+        if any(hasattr(each, "__next__") for each in operands) or "instance_dict" in run.scenario.a:
+            return
         after = [sys.getrefcount(key) for key in keys]
         for number, (then, now) in enumerate(zip(before, after, strict=True)):
             if now < then and not gc.is_tracked(keys[number]):

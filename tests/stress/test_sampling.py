@@ -263,6 +263,15 @@ def test_a_key_that_goes_while_keyword_arguments_are_read_is_no_finding(journal:
     assert run.samples and run.findings == []
 
 
+def test_an_operand_that_is_used_up_has_not_lost_the_keys(journal: Journal) -> None:
+    """An iterator lets go of what it walks over when it comes to the end."""
+    draw = call("next(O0, None)", Effect.NONE, result=Result.LOOSE)
+    operands = (("O0", "iter(dict(zip(K[0:60], V)).items())"),)
+    one = scenario("make(C0)", (draw,), (draw,), size=60, operands=operands)
+    run = run_one(LockedDict, one, journal, 0.1)
+    assert run.samples > 60 and run.findings == []
+
+
 def test_shrinking_drops_what_is_not_needed(journal: Journal) -> None:
     one = scenario(
         "make(C0)",
