@@ -43,6 +43,12 @@ def test_names_are_no_new_strings(ct: Any) -> None:
     _run(ct, "tests.memory.leaks.names", timeout=180)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_thousand_caches_leave_nothing(ct: Any) -> None:
+    _run(ct, "tests.memory.leaks.thousand", timeout=480)
+
+
 LEAKING = """
 from tests.memory.leaks.measure import finish, steady
 kept = [None] * 10_000
