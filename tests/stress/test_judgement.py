@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stress import ExitStatus, Options, run_campaign
-from stress.workloads import WORKLOADS
+from stress.targets import target_of
+from stress.workloads import WORKLOADS, applicable
 
 from . import containers
 
@@ -56,7 +57,11 @@ def test_an_exception_of_a_container_is_reported_with_its_traceback() -> None:
 
 
 def test_builtin_dict_is_clean() -> None:
-    assert run_campaign([dict], Options(seed=5, ops=2000)).violations == []
+    """Beside scenarios, where keys that empty it in the middle of an insertion break it up to 3.13."""
+    names = [each.name for each in applicable(target_of(dict)) if not each.outside]
+    result = run_campaign([dict], Options(seed=5, ops=2000, only=(*names,)))
+    assert result.violations == []
+    assert [done.workload for done in result.workloads] == names
 
 
 def test_all_workloads_have_one_line_each() -> None:
