@@ -162,6 +162,15 @@ def test_steps_of_a_call_let_others_in_between() -> None:
     assert sizes == {0, 1, 2}
 
 
+def test_nothing_exact_is_concluded_where_not_every_order_was_run() -> None:
+    """The counts of three threads meet in 34,650 orders: the first of them say nothing of the others."""
+    steps = tuple([f"a.update([K{n}])" for n in range(4)])
+    update = call("a.update([K0, K1, K2, K3])", Effect.STEPS, result=Result.LOOSE, steps=steps)
+    one = scenario("make(C0)", (update,), (update,), (update,))
+    woven = weave(one, Subject(target_of(Counter)), spinning=False)
+    assert not admissible(woven, [], lambda: None, patient=True).exact
+
+
 def test_results_are_frozen_in_one_form_whatever_an_order_gives() -> None:
     values = Values("tuple", "int", 1, 1)
     pop = call("a.pop()")
