@@ -43,8 +43,8 @@ class Outcomes:
     """The admissible outcomes, each with an order that leads to it.
 
     `exact` is false when the state at rest cannot be judged (some call promises too little, the
-    type is not deterministic, or there are too many orders). `errors` are the exceptions that some order raised, per call.
-    `seconds` is how long the slowest call took, `whole` one order with all around it.
+    type is not deterministic, or there are too many orders). `errors` are the exceptions that some
+    order raised, per call. `seconds` is how long the slowest call took, `whole` one order with all around it.
     """
 
     columns: Columns
