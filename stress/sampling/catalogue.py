@@ -83,8 +83,8 @@ def catalogue_of(subject: Subject, beat: Callable[[], None] = lambda: None) -> C
     for name, template in _candidates(subject.type):
         if "[{n}]" in template and subject.shape != "sequence":
             continue
-        if "__dict__ =" in template and not subject.stateless:
-            continue  # what the class is made of lies there
+        if _dismantles(name, template, subject):
+            continue
         op = trial.examine(name, template)
         if op is not None:
             found.ops.append(op)
@@ -127,6 +127,16 @@ def _candidates(cls: type) -> Iterator[tuple[str, str]]:
         elif callable(attribute) and (not name.startswith("_") or _special(name)):
             for guess in GUESSES:
                 yield name, guess.replace("{name}", name)
+
+
+def _dismantles(name: str, template: str, subject: Subject) -> bool:
+    """Whether it replaces what a container of somebody else is made of: its lock, above all."""
+    if subject.stateless or subject.target.native:
+        return "__dict__ =" in template and not subject.stateless
+    if name in ("__init__", "__setstate__"):
+        return isinstance(getattr(subject.type, name, None), types.FunctionType)
+    slot = isinstance(getattr(subject.type, name, None), types.MemberDescriptorType)
+    return "__dict__ =" in template or (slot and f".{name} = " in template)
 
 
 def _special(name: str) -> bool:

@@ -44,7 +44,8 @@ class Outcomes:
 
     `exact` is false when the state at rest cannot be judged (some call promises too little, the
     type is not deterministic, or there are too many orders). `errors` are the exceptions that some
-    order raised, per call. `seconds` is how long the slowest call took, `whole` one order with all around it.
+    order raised, per call. `seconds` is how long the slowest call took, `whole` one order with all
+    around it.
     """
 
     columns: Columns

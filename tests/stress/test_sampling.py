@@ -89,6 +89,20 @@ def test_iterators_that_a_stranger_hands_out_are_not_shared() -> None:
     assert catalogue_of(Subject(target_of(LockedDict))).iterators == []
 
 
+class Slotted(LockedDict):
+    """Correct; its lock and what it guards are slots."""
+
+    __slots__ = ("data", "lock")
+
+
+@pytest.mark.parametrize("cls", [LockedDict, Slotted])
+def test_nobody_replaces_the_lock_of_a_stranger(cls: type) -> None:
+    """Neither by another `__init__` while threads work, nor as an attribute."""
+    templates = {op.template for op in catalogue_of(Subject(target_of(cls))).ops}
+    assert "{a}.extra" in "".join(templates)
+    assert not [text for text in templates if "__init__" in text or "lock =" in text]
+
+
 def test_unknown_methods_are_tried_with_guessed_arguments() -> None:
     class Odd(LockedSet):
         def promote(self, item: Any) -> None:
