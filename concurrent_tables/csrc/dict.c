@@ -378,18 +378,6 @@ dict_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-dict_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_version(CT_TABLE(self)));
-}
-
-static PyObject *
-dict_keys_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_load_acquire(&CT_TABLE(self)->keys_version));
-}
-
-static PyObject *
 dict_exclusive_parts(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     return PyTuple_Pack(1, self);
@@ -520,9 +508,9 @@ collect_methods(void)
 }
 
 static PyGetSetDef dict_getset[] = {
-    {"version", dict_version, NULL,
+    {"version", ct_version_attribute, NULL,
      "A number that rises with every mutation. Thread-safety: lock-free.", NULL},
-    {"keys_version", dict_keys_version, NULL,
+    {"keys_version", ct_keys_version_attribute, NULL,
      "A number that rises when a key is added or removed, not when a value is overwritten.\n\n"
      "Thread-safety: lock-free.", NULL},
     {"_watch", ct_watch_get, NULL, NULL, NULL},

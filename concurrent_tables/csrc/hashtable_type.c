@@ -420,18 +420,6 @@ table_exclusive_parts(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyTuple_Pack(1, self);
 }
 
-static PyObject *
-table_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_version(CT_TABLE(self)));
-}
-
-static PyObject *
-table_keys_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_load_acquire(&CT_TABLE(self)->keys_version));
-}
-
 /* -- life --------------------------------------------------------------------------------------- */
 
 static PyObject *
@@ -689,9 +677,9 @@ enum { OWN = sizeof(own_methods) / sizeof(own_methods[0]) };
 static PyMethodDef methods[OWN + 4 + 1]; /* and those of every watchable table */
 
 static PyGetSetDef table_getset[] = {
-    {"version", table_version, NULL,
+    {"version", ct_version_attribute, NULL,
      "A number that rises with every mutation. Thread-safety: lock-free.", NULL},
-    {"keys_version", table_keys_version, NULL,
+    {"keys_version", ct_keys_version_attribute, NULL,
      "A number that rises when a key is added or removed. Thread-safety: lock-free.", NULL},
     {"_watch", ct_watch_get, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -346,18 +346,6 @@ set_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-set_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_version(CT_TABLE(self)));
-}
-
-static PyObject *
-set_keys_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLongLong(ct_load_acquire(&CT_TABLE(self)->keys_version));
-}
-
-static PyObject *
 set_exclusive_parts(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     return PyTuple_Pack(1, self);
@@ -531,9 +519,9 @@ collect_methods(void)
 }
 
 static PyGetSetDef set_getset[] = {
-    {"version", set_version, NULL,
+    {"version", ct_version_attribute, NULL,
      "A number that rises with every mutation. Thread-safety: lock-free.", NULL},
-    {"keys_version", set_keys_version, NULL,
+    {"keys_version", ct_keys_version_attribute, NULL,
      "A number that rises when an element is added or removed. Thread-safety: lock-free.", NULL},
     {"_watch", ct_watch_get, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

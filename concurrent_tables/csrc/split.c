@@ -507,6 +507,7 @@ store_compact_held(ct_split *s, Py_ssize_t ix, ct_change *change, PyObject **dro
     tell_old(change, old);
     CT_POINT(record_store);
     ct_store_release(slot, (uintptr_t)change->new_value); /* publishes the entry (I4) */
+    CT_POINT(record_count);
     ct_store_release(&s->state,
                      word + CT_WORD_ONE_VERSION + (old == NULL ? CT_WORD_ONE_USED : 0));
     *dropped = old;

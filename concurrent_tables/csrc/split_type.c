@@ -129,9 +129,8 @@ split_pop_many(PyObject *self, PyObject *keys)
 
 /* A compact record never lost a key, so every change of its set of keys added one. */
 static uint64_t
-keys_version(PyObject *self)
+keys_version_at(uint64_t word)
 {
-    uint64_t word = ct_load_acquire(&CT_SPLIT(self)->state);
     return CT_WORD_IS_COMPACT(word) ? (uint64_t)CT_WORD_USED(word)
                                     : ct_load_acquire(&ct_word_full(word)->base.keys_version);
 }
@@ -139,7 +138,7 @@ keys_version(PyObject *self)
 static uint64_t
 keys_version_for(PyObject *self, const Py_hash_t *Py_UNUSED(hashes), Py_ssize_t Py_UNUSED(count))
 {
-    return keys_version(self);
+    return keys_version_at(ct_load_acquire(&CT_SPLIT(self)->state));
 }
 
 static PyObject *
@@ -251,10 +250,33 @@ split_shared_keys(PyObject *self, void *Py_UNUSED(closure))
     return Py_NewRef(ct_split_shared(CT_SPLIT(self)));
 }
 
+/* The word, once what showed before the call is counted in it, or in the full record that it leads to
+ * (ct_await_counts).  0 and *word, or -1 with an error. */
+static int
+counted_word(ct_split *s, uint64_t *word)
+{
+    if (ct_split_touch(s) < 0) {
+        return -1;
+    }
+#if CT_FT
+    if (CT_WORD_IS_COMPACT(ct_load_acquire(&s->state))
+        && PyMutex_IsLocked(&((PyObject *)s)->ob_mutex)) {
+        ct_compact_section section;
+        ct_compact_lock(s, &section);
+        ct_compact_unlock(&section);
+    }
+#endif
+    *word = ct_load_acquire(&s->state);
+    return CT_WORD_IS_COMPACT(*word) ? 0 : ct_await_counts(&ct_word_full(*word)->base);
+}
+
 static PyObject *
 split_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    uint64_t word = ct_load_acquire(&CT_SPLIT(self)->state);
+    uint64_t word;
+    if (counted_word(CT_SPLIT(self), &word) < 0) {
+        return NULL;
+    }
     return PyLong_FromUnsignedLongLong(CT_WORD_IS_COMPACT(word)
                                            ? CT_WORD_VERSION(word)
                                            : ct_version(&ct_word_full(word)->base));
@@ -263,7 +285,9 @@ split_version(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 split_keys_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(keys_version(self));
+    uint64_t word;
+    return counted_word(CT_SPLIT(self), &word) < 0 ? NULL
+                                                   : PyLong_FromUnsignedLongLong(keys_version_at(word));
 }
 
 static PyObject *

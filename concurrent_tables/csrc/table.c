@@ -240,6 +240,42 @@ ct_version(ct_table *t)
     return sum;
 }
 
+int
+ct_await_counts(ct_table *t)
+{
+#if CT_FT
+    if (ct_touch(t) < 0) {
+        return -1;
+    }
+    /* Who has seen a change sees its section taken, or what was counted in it.  A section that begins after
+     * this look does not matter: the versions are those of the moment before. */
+    if (ct_is_shared(t) && PyMutex_IsLocked(&t->mutex)) {
+        ct_section section;
+        ct_lock(t, &section);
+        ct_unlock(&section);
+    }
+#else
+    (void)t;
+#endif
+    return 0;
+}
+
+PyObject *
+ct_version_attribute(PyObject *self, void *Py_UNUSED(closure))
+{
+    ct_table *t = CT_TABLE(self);
+    return ct_await_counts(t) < 0 ? NULL : PyLong_FromUnsignedLongLong(ct_version(t));
+}
+
+PyObject *
+ct_keys_version_attribute(PyObject *self, void *Py_UNUSED(closure))
+{
+    ct_table *t = CT_TABLE(self);
+    return ct_await_counts(t) < 0
+               ? NULL
+               : PyLong_FromUnsignedLongLong(ct_load_acquire(&t->keys_version));
+}
+
 /* -- fork --------------------------------------------------------------------------------------- */
 
 int

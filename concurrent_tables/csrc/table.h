@@ -219,6 +219,12 @@ ct_used(ct_table *t)
 }
 
 uint64_t ct_version(ct_table *t);
+/* A change shows a moment before it is counted.  After this, what showed before the call is counted in the
+ * versions, except overwrites without the section.  0, or -1 with an error. */
+int ct_await_counts(ct_table *t);
+/* The attributes of that name of tables that are a ct_table. */
+PyObject *ct_version_attribute(PyObject *self, void *closure);
+PyObject *ct_keys_version_attribute(PyObject *self, void *closure);
 
 /* -- places found with user comparisons ---------------------------------------------------------- */
 

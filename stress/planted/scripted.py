@@ -7,6 +7,7 @@ longer fits the code (`missed`); a detector that does not go where it should is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from . import serial
@@ -135,3 +136,30 @@ def snapshots_between_preparation_and_commit() -> None:
     results = scripted(order, lambda: table.update_many({1: 1, 2: 1}), table.snapshot)
     assert results[1] == {1: 0, 2: 0}, results
     assert table.snapshot() == dict(table.items()) == {1: 1, 2: 1}, table
+
+
+@parallel
+def versions_count_what_shows() -> None:
+    """Who has seen a key come or go finds it counted, though the writer is still at it."""
+    compact, full = (serial.ct.SplitDict(serial.ct.SharedKeys(("a", "b")), a=0) for _ in range(2))
+    full.snapshot()
+    table = shared(a=0)
+    added = [(table, "commit"), (compact, "record_count"), (full, "commit")]
+    for mapping, point in added:
+        look_while_counted(mapping, point, partial(mapping.update, b=1), True)
+    look_while_counted(table, "commit", lambda: table.pop("b"), False)
+    members, chains = serial.ct.ConcurrentSet(), serial.ct.HashTable()
+    look_while_counted(members, "commit", lambda: members.add("b"), True)
+    look_while_counted(chains, "commit", lambda: chains.set("b", 1), True)
+
+
+def look_while_counted(table: Any, point: str, write: Callable[[], Any], there: bool) -> None:
+    """One thread changes whether "b" is there, another looks before that is counted."""
+    before = table.version, table.keys_version
+
+    def look() -> Any:
+        return "b" in table, (table.version, table.keys_version)
+
+    results = scripted([(0, point), (1, None), (0, None)], write, look)
+    after = table.version, table.keys_version
+    assert results[1] == (there, after) and after > before, (table, before, results, after)
