@@ -5,8 +5,8 @@ loads from then on sees the new state, and loads that began before fall like wit
 
 Builtin dicts report *before* the change. A load that begins after the report may therefore still read
 the old state. So the report is remembered, and while the dict does not show the change, loads are
-run but not kept, and not shared between callers (`unsettled`). Reports of one dict come one after the other,
-hence only the last one can be in that state.
+run but not kept, and not shared between callers (`unsettled`). Those who write a watched dict take turns,
+as `watch` asks of them, hence only the last report can be in that state.
 """
 
 from __future__ import annotations

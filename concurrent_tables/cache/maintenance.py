@@ -111,9 +111,8 @@ class Maintained(Shared):
         self._expire_due()
 
     def _call_clock(self) -> None:
-        due = self._due
-        if due is not None and self._wheel.next_due != inf:
-            due.at = self._wheel.next_due
+        due = self._due  # its time is written under the lock only: a late writer must not raise it
+        if due is not None and due.at != inf:
             watch_over(due)
 
     # -- under the lock ---------------------------------------------------------------------------
@@ -223,6 +222,21 @@ class Maintained(Shared):
         self._left(entry, cause)
         return True
 
+    def _take_ended(self, entry: Entry, now: float) -> bool:
+        """Remove exactly this entry if it has ended at `now`; not if a `touch` came before."""
+
+        def decide() -> tuple[list[Entry], None]:
+            if entry.state != DEAD:
+                if self._end_of(entry) > now:
+                    return [], None
+                if entry.state == LIVE and self._policy is not None:
+                    self._policy.removed(entry)
+                self._wheel.cancel(entry)
+                entry.state = DEAD
+            return [entry], None
+
+        return bool(self._run_held(decide, RemovalCause.EXPIRED, wait=True))
+
     def _left(self, entry: Entry, cause: RemovalCause) -> None:
         """After an entry left the table: count it, book it, tell the listener."""
         self._tallies.increment(cause)
@@ -241,18 +255,27 @@ class Maintained(Shared):
 
     def _on_stale(self, entry: Entry) -> None:
         """The hit path met an entry that may not be served."""
-        cause = self._why(entry)
-        if cause is not RemovalCause.EXPIRED or self._end_of(entry) <= self._settings.timer():
+        cause, now = self._why(entry), self._settings.timer()
+        if cause is not RemovalCause.EXPIRED:
             self._take_out(entry, cause)
+        elif self._end_of(entry) <= now:
+            self._take_ended(entry, now)
 
     def _why(self, entry: Entry) -> RemovalCause:
         return RemovalCause.INVALIDATED if self._fell(entry) else RemovalCause.EXPIRED
 
     def _reschedule(self, entry: Entry, deadline: float, now: float) -> bool:
         """The entry ends at another time; whether it is there."""
-        entry.touched = now
-        entry.deadline = deadline
-        self._submit(entry, entry)
+
+        def prolong() -> tuple[list[Entry], None]:
+            if entry.state != DEAD:  # else it is on its way out: it must not be valid again
+                entry.touched, entry.deadline = now, deadline
+                self._book(entry, entry)
+            return [], None
+
+        if self._run_held(prolong, None, wait=True) is None:  # a finalizer
+            entry.touched, entry.deadline = now, deadline
+            self._submit(entry, entry)
         self._maintain()
         return bool(entry.state != DEAD)
 

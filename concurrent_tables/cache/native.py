@@ -84,6 +84,12 @@ class NativeMaintenance(Base):
         self._left(entry, cause)
         return True
 
+    def _take_ended(self, entry: Entry, now: float) -> bool:
+        if not self._table._remove_ended(entry, now):
+            return False
+        self._left(entry, RemovalCause.EXPIRED)
+        return True
+
     def _left(self, entry: Entry, cause: RemovalCause) -> None:
         self._tallies.increment(cause)
         self._tell(entry, cause)

@@ -14,7 +14,8 @@ class RemovalCause(enum.StrEnum):
     - REPLACED: another value took its place.
     - SIZE: the policy chose it to keep the bound.
     - EXPIRED: its ttl or idle time was over.
-    - INVALIDATED: `invalidate...`, a followed table, or one of its tags.
+    - INVALIDATED: `invalidate...`, a followed table, or one of its tags. Also what another call met while
+      `clear` was on its way to it, and what a load brought that a write overtook.
     """
 
     EXPLICIT = "explicit"

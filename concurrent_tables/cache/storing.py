@@ -178,8 +178,10 @@ class Storing(Maintained):
         removed = self._expire_due()
         now = self._settings.timer()
         for entry in list(self._table.values()):
-            if self._fell(entry) or self._end_of(entry) <= now:
-                removed += self._take_out(entry, self._why(entry))
+            if self._fell(entry):
+                removed += self._take_out(entry, RemovalCause.INVALIDATED)
+            elif self._end_of(entry) <= now:
+                removed += self._take_ended(entry, now)
         return removed
 
     def _ground(self, key: Any) -> None:

@@ -572,7 +572,7 @@ ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers)
 }
 
 int
-ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, ct_leavers *leavers)
+ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_leavers *leavers)
 {
     ct_section section;
     ct_pending pending;
@@ -581,7 +581,11 @@ ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, ct_leavers *lea
         return -1;
     }
     int live = ct_store_is_live(store, number, epoch);
-    int status = live ? take_held(store, &pending, number, leavers) : 0;
+    /* Asked in here: whoever saw that the entry has ended may have seen it before a `touch`. */
+    int ended = live && end_of(store, ct_node_at(store, number)) <= now;
+    int status = live && (ended || now == (double)INFINITY)
+                     ? take_held(store, &pending, number, leavers)
+                     : 0;
     ct_store_end(store, &section);
     return finish(&pending, NULL, status);
 }

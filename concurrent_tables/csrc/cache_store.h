@@ -234,9 +234,10 @@ void ct_leavers_drop(ct_store *store, ct_leavers *leavers);
 
 /* Store `fresh`, which keeps its references; who had to leave is in `leavers`.  0 or -1 with an error. */
 int ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *leavers);
-/* Take out the entry of `key`, or that one entry: 1, 0 when it is not there, -1 with an error. */
+/* Take out the entry of `key`: 1, 0 when it is not there, -1 with an error. */
 int ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers);
-int ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, ct_leavers *leavers);
+/* The same of that one entry if it has ended at `now`; with inf in any case. */
+int ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_leavers *leavers);
 /* Take out what has ended; 0 or -1. */
 int ct_store_expire(ct_store *store, double now, ct_leavers *leavers);
 /* The entry gets another deadline; 1, or 0 when it has left; -1 with an error. */

@@ -122,23 +122,46 @@ table_compare_and_set(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 
+/* Whether `entry` was taken out here, if it has ended at `now`; with inf in any case. */
 static PyObject *
-table_compare_and_delete(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+remove_entry(PyObject *self, PyObject *entry, double now, const char *method)
 {
     ct_leavers leavers;
-    if (!ct_check_args("compare_and_delete", nargs, 2, 2)
-        || !is_entry(CT_STORE(self), args[1], "compare_and_delete")) {
+    if (!is_entry(CT_STORE(self), entry, method)) {
         return NULL;
     }
-    const ct_entry *entry = CT_ENTRY(args[1]);
-    if (entry->store != CT_STORE(self)) {
+    const ct_entry *one = CT_ENTRY(entry);
+    if (one->store != CT_STORE(self)) {
         Py_RETURN_FALSE;
     }
     ct_leavers_init(&leavers);
     int status =
-        ct_store_remove(CT_STORE(self), entry->view.number, entry->view.epoch, &leavers);
+        ct_store_remove(CT_STORE(self), one->view.number, one->view.epoch, now, &leavers);
     ct_leavers_drop(CT_STORE(self), &leavers);
     return status < 0 ? NULL : PyBool_FromLong(status);
+}
+
+static PyObject *
+table_compare_and_delete(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (!ct_check_args("compare_and_delete", nargs, 2, 2)) {
+        return NULL;
+    }
+    return remove_entry(self, args[1], (double)INFINITY, "compare_and_delete");
+}
+
+/* _remove_ended(entry, now) -> whether it has ended by then, and was taken out here. */
+static PyObject *
+table_remove_ended(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (!ct_check_args("_remove_ended", nargs, 2, 2)) {
+        return NULL;
+    }
+    double now = PyFloat_AsDouble(args[1]);
+    if (now == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return remove_entry(self, args[0], now, "_remove_ended");
 }
 
 static PyObject *
@@ -435,13 +458,14 @@ table_dealloc(PyObject *self)
 
 #define FAST(name, body) {name, (PyCFunction)(void (*)(void))body, METH_FASTCALL, NULL}
 
-enum { OWN_METHODS = 13 };
+enum { OWN_METHODS = 14 };
 
 static PyMethodDef table_methods[OWN_METHODS + 4 + 1] = {
     FAST("get", table_get),
     FAST("swap", table_swap),
     FAST("compare_and_set", table_compare_and_set),
     FAST("compare_and_delete", table_compare_and_delete),
+    FAST("_remove_ended", table_remove_ended),
     FAST("pop", table_pop),
     {"items", table_items, METH_NOARGS, NULL},
     {"values", table_values, METH_NOARGS, NULL},
