@@ -15,6 +15,9 @@ from . import watching as watching  # isort: skip
 from . import reclamation as reclamation  # isort: skip
 from . import tables as tables  # isort: skip
 from . import caching as caching  # isort: skip
+from . import caching_flights as caching_flights  # isort: skip
+from . import caching_time as caching_time  # isort: skip
+from . import caching_events as caching_events  # isort: skip
 from . import histories as histories  # isort: skip
 from . import scenarios as scenarios  # isort: skip
 from .base import WORKLOADS, Round, applicable

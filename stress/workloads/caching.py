@@ -1,103 +1,48 @@
-"""The cache on top of the tables: invalidations that must win, one load per key, bound, events.
+"""Invalidations of a cache that must win over loads, in every way there is.
 
 A *source* holds a number for each key, which only grows. A thread raises it, invalidates in one of the
 ways there are, and then tells (in `told`) that nobody may read less any more. What a loader returns
-carries the number that it read, so a stale value is seen by whoever gets it.
+carries the number that it read, so a stale value is seen by whoever gets it. Two parts of the source are
+tables that the cache follows: there the write alone must do.
 """
 
 from __future__ import annotations
 
-import importlib
-import itertools
+import asyncio
+import sys
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from ..arena import Arena, Worker
-from ..keys import make_key
 from ..targets import Kind
-from .base import Round, workload
+from .base import workload
+from .caching_base import TTL_SECONDS, Cached, Locks, Value
 
 __all__: list[str] = []
 
-_TTL_SECONDS = 0.05
-_GIVE_UP_SECONDS = 30.0
 _SET = 1 << 60
+_FOLLOWS_DICTS = sys.version_info >= (3, 12)
 
 
-def _cache_type(package: Any) -> Any:
-    """The cache over the tables of the implementation that is under test."""
-    name = importlib.import_module("concurrent_tables.cache.cache")
-    parts = importlib.import_module("concurrent_tables.cache.parts").parts
-    return name.make_cache_type(parts(package.IMPLEMENTATION), None)
-
-
-class _Value:
-    """What a loader made: the source's number, and when (seconds, monotonic)."""
-
-    __slots__ = ("made", "number", "stored")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.made = time.monotonic()
-        self.stored = float("inf")  # when a `set` had returned
-
-    def __repr__(self) -> str:
-        return f"#{self.number}"
-
-
-class _Cached(Round):
-    """A cache, its source, and everything that left it."""
-
-    quota = 150
-    bound: int | None = None
-    ttl: float | None = None
+class _Invalidated(Cached):
+    """Reads, loads and writes against every way to invalidate."""
 
     def __init__(self, arena: Arena) -> None:
         super().__init__(arena)
-        self.left = itertools.count()
-        self.early: list[str] = []
-        self.cache = _cache_type(self.package)(self.bound, ttl=self.ttl, on_remove=self._gone)
-        self.keys = [make_key(arena.style, 0, number) for number in range(8)]
-        self.lock = threading.Lock()
-        self.source = dict.fromkeys(range(8), 0)
-        self.told = dict.fromkeys(range(8), 0)
-
-    def _gone(self, key: Any, value: Any, cause: str) -> None:
-        next(self.left)
-        if cause == "expired" and time.monotonic() < value.made + _TTL_SECONDS:
-            self.early.append(f"{key!r} {time.monotonic() - value.made:.4f} s after it was made")
-
-    def at_rest(self) -> None:
-        expect, cache = self.arena.expect, self.cache
-        cache.expire()
-        stats = cache.stats()
-        expect(not self.early, "early", f"expired before its time: {self.early[:3]}")
-        expect(
-            stats.insertions - stats.removals == stats.size == len(cache),
-            "stats",
-            f"{stats.insertions} insertions, {stats.removals} removals, size {stats.size}, "
-            f"{len(cache)} entries",
-        )
-        gone = next(self.left)
-        expect(gone == stats.removals, "listener", f"told of {gone} removals, not {stats.removals}")
-        expect(len(cache._flights) == 0, "flights", "a flight is left in the registry")
-        if self.bound is not None:
-            expect(len(cache) <= self.bound, "bound", f"{len(cache)} entries, not {self.bound}")
-            expect(
-                stats.weight == stats.size,
-                "weight",
-                f"the policy counts {stats.weight}, there are {stats.size}",
-            )
-        cache.clear()
-        clock = importlib.import_module("concurrent_tables.cache.clock")
-        end = time.monotonic() + _GIVE_UP_SECONDS
-        while self.ttl is not None and not clock.idle() and time.monotonic() < end:
-            time.sleep(0.001)
-
-
-class _Invalidated(_Cached):
-    """Reads, loads and writes against every way to invalidate."""
+        self.locks = Locks()
+        self.writing = threading.Lock()
+        numbers = range(len(self.keys))
+        self.source = dict.fromkeys(numbers, 0)
+        self.told = dict.fromkeys(numbers, 0)
+        self.table = self.package.ConcurrentDict()
+        self.plain: dict[int, int] = {}
+        followed = [self.table, self.plain] if _FOLLOWS_DICTS else [self.table]
+        self.followings = [
+            self.cache.invalidate_on(table, keys=lambda event: [self.keys[event.key]])
+            for table in followed
+        ]
 
     def step(self, worker: Worker) -> None:
         number = worker.rng.randrange(len(self.keys))
@@ -106,34 +51,101 @@ class _Invalidated(_Cached):
         else:
             self._change(worker, number)
 
+    # -- reads ------------------------------------------------------------------------------------
+
     def _read(self, worker: Worker, number: int) -> None:
-        key, least, way = self.keys[number], self.told[number], worker.rng.randrange(4)
-        began = time.monotonic()
-        if way == 0:
-            worker.note("get", key)
-            value = self.cache.get(key)
+        least, began = dict(self.told), time.monotonic()
+        way = worker.rng.random()
+        if way < 0.25:
+            worker.note("get", self.keys[number])
+            self.looks_up(worker)
+            found = {number: self.cache.get(self.keys[number])}
+        elif way < 0.8:
+            found = {number: self._load_one(worker, number)}
+        elif way < 0.9:
+            found = self._load_many(worker, [number, (number + 3) % len(self.keys)])
         else:
-            tags = [(), (number % 2,)][way % 2]
-            worker.note("get_or_load", key, tags)
-            value = self.cache.get_or_load(key, lambda _: self._load(number), tags=tags)
-        if value is None:
-            return
+            found = asyncio.run(self._load_async(worker, number))
+        for each, value in found.items():
+            if value is not None:
+                self._judge(worker, each, value, least[each], began)
+                if way < 0.25 and self.ttl is not None and began >= value.stored + TTL_SECONDS:
+                    worker.fail("late", f"{self.keys[each]!r} gave {value!r} after it expired")
+
+    def _judge(self, worker: Worker, number: int, value: Value, least: int, began: float) -> None:
+        key = self.keys[number]
         if value.number < least:
             worker.fail("stale", f"{key!r} gave {value!r} after {least} was told")
-        if way == 0 and self.ttl is not None and began >= value.stored + _TTL_SECONDS:
-            worker.fail("late", f"{key!r} gave {value!r} after it expired")
+        if began > value.dropped:
+            worker.fail("stale", f"{key!r} gave what was set before an invalidation")
 
-    def _load(self, number: int) -> Any:
+    def _load_one(self, worker: Worker, number: int) -> Any:
+        tags = worker.rng.choice([(), (number % 2,)])
+        worker.note("get_or_load", self.keys[number], tags)
+        self.looks_up(worker)
+        weight = self.weight(worker)
+        return self.cache.get_or_load(
+            self.keys[number], lambda _: self._load(number, weight), tags=tags
+        )
+
+    def _load_many(self, worker: Worker, numbers: list[int]) -> dict[int, Any]:
+        keys = {self.keys[number]: number for number in numbers}
+        worker.note("load_many", self.keys[numbers[0]], self.keys[numbers[1]])
+        self.looks_up(worker, len(keys))
+        weight = self.weight(worker)
+
+        def load(absent: list[Any]) -> dict[Any, Any]:
+            next(self.loads)
+            return {key: self._made(keys[key], weight) for key in absent}
+
+        return {keys[key]: value for key, value in self.cache.load_many(keys, load).items()}
+
+    async def _load_async(self, worker: Worker, number: int) -> dict[int, Any]:
+        """Three coroutines of a loop that is closed right after, two of them for one key."""
+        other = (number + 5) % len(self.keys)
+        worker.note("aget_or_load", self.keys[number], self.keys[other])
+        self.looks_up(worker, 3)
+        weight = self.weight(worker)
+
+        async def load(number: int) -> Any:
+            next(self.loads)
+            loaded = self._made(number, weight)
+            await asyncio.sleep(0)
+            return loaded
+
+        async def ask(number: int) -> Any:
+            return await self.cache.aget_or_load(self.keys[number], lambda _: load(number))
+
+        first, _, third = await asyncio.gather(ask(number), ask(number), ask(other))
+        return {number: first, other: third}
+
+    def _load(self, number: int, weight: int) -> Any:
+        next(self.loads)
+        loaded = self._made(number, weight)
+        time.sleep(0)  # as a loader that waits for something
+        return loaded
+
+    def _made(self, number: int, weight: int) -> Any:
         from concurrent_tables.cache import Loaded
 
-        value = _Value(self.source[number])
-        time.sleep(0)  # as a loader that waits for something
-        return Loaded(value, tags=[number % 2])
+        return Loaded(Value(self._now(number), weight), tags=[number % 2])
+
+    def _now(self, number: int) -> int:
+        followed: int = self.table.get(number, 0)
+        return max(self.source[number], followed, self.plain.get(number, 0))
+
+    # -- changes ----------------------------------------------------------------------------------
 
     def _change(self, worker: Worker, number: int) -> None:
-        key, cache, way = self.keys[number], self.cache, worker.rng.randrange(6)
-        with self.lock:
-            raised = self.source[number] = self.source[number] + 1
+        key, cache, way = self.keys[number], self.cache, worker.rng.randrange(8)
+        followed = {6: self.table, 7: self.plain if _FOLLOWS_DICTS else self.table}.get(way)
+        if followed is not None:
+            worker.note("followed", key, type(followed).__name__)
+        # Builtin dicts report before they change: their writers must take turns (see `watch`).
+        alone = self.writing if followed is self.plain else nullcontext()
+        with self.locks[number], alone:
+            raised = self._now(number) + 1
+            (self.source if followed is None else followed)[number] = raised
         if way == 0:
             worker.note("invalidate", key)
             cache.invalidate(key)
@@ -149,22 +161,27 @@ class _Invalidated(_Cached):
         elif way == 4:
             worker.note("pop", key)
             cache.pop(key, None)
-        else:
-            # Of two writers the older one may store last: what is set is never called stale.
-            worker.note("set", key, raised)
-            value = _Value(_SET)
-            cache.invalidate(key)
-            cache.set(key, value, tags=[number % 2])
-            value.stored = time.monotonic()
-            self._check_bound(worker)
-            cache.invalidate(key)
-        with self.lock:
+        elif way == 5:
+            self._set(worker, number)
+        with self.locks[number]:
             self.told[number] = max(self.told[number], raised)
 
-    def _check_bound(self, worker: Worker) -> None:
-        count = len(self.cache)
-        if self.bound is not None and count > self.bound + self.threads:
-            worker.fail("bound", f"{count} entries for a bound of {self.bound}")
+    def _set(self, worker: Worker, number: int) -> None:
+        """Of two writers the older one may store last: what is set is stale after its end only."""
+        key, cache = self.keys[number], self.cache
+        worker.note("set", key)
+        value = Value(_SET, self.weight(worker))
+        cache.invalidate(key)
+        cache.set(key, value, tags=[number % 2])
+        value.stored = time.monotonic()
+        self.check_bound(worker)
+        cache.invalidate(key)
+        value.dropped = time.monotonic()
+
+    def at_rest(self) -> None:
+        for following in self.followings:
+            following.cancel()
+        super().at_rest()
 
 
 @workload(
@@ -175,7 +192,7 @@ class _Invalidated(_Cached):
     native_only=True,
 )
 class InvalidatedCache(_Invalidated):
-    only = frozenset({"ConcurrentDict"})
+    pass
 
 
 @workload(
@@ -186,51 +203,17 @@ class InvalidatedCache(_Invalidated):
     native_only=True,
 )
 class BoundedCache(_Invalidated):
-    only = frozenset({"ConcurrentDict"})
     bound = 5
-    ttl = _TTL_SECONDS
+    ttl = TTL_SECONDS
 
 
 @workload(
-    "cache-herd",
-    "all threads want the same cold keys: one load each, told to watchers once",
+    "cache-weighed",
+    "the same with values of different weights and a bound on their sum",
     [Kind.DICT],
     needs=["get_many"],
     native_only=True,
 )
-class HerdOnCache(_Cached):
-    only = frozenset({"ConcurrentDict"})
-    quota = 60
-
-    def __init__(self, arena: Arena) -> None:
-        super().__init__(arena)
-        self.loads = itertools.count()
-        self.events: list[Any] = []
-        self.watch = self.cache.watch(self.events.append)
-        self.cold = [make_key(arena.style, 1, number) for number in range(self.quota)]
-        self.next = [0] * self.threads
-
-    def step(self, worker: Worker) -> None:
-        number = self.next[worker.index]
-        self.next[worker.index] = number + 1
-        key = self.cold[number % self.quota]
-        worker.note("get_or_load", key)
-        value = self.cache.get_or_load(key, self._load)
-        if self.cache.get(key) is not value:
-            worker.fail("lost", f"{key!r} gave {value!r}, and then something else")
-
-    def _load(self, key: Any) -> Any:
-        next(self.loads)
-        time.sleep(0)
-        return _Value(0)
-
-    def at_rest(self) -> None:
-        asked = min(max(self.next), self.quota)
-        loads = next(self.loads)
-        self.arena.expect(loads == asked, "loads", f"{loads} loads of {asked} keys")
-        told = [event.kind.name for event in self.events]
-        self.arena.expect(
-            told == ["ADDED"] * asked, "events", f"{len(told)} events for {asked} keys: {set(told)}"
-        )
-        self.watch.cancel()
-        super().at_rest()
+class WeighedCache(_Invalidated):
+    bound = 9
+    weighs = True
