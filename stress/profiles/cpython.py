@@ -122,8 +122,9 @@ _DEQUE = merged(
 )
 
 _BOTH_LOCKED = frozenset({"set", "frozenset", "dict", "self"})
-# Reading other operands takes locks of their own, which may interrupt the lock on the container.
-_PLAIN = frozenset({"set", "frozenset", "dict", "own", "self", "pairs", "list", "generator"})
+# Reading other operands takes locks of their own, which may interrupt the lock on the container, or
+# runs code in Python (generators; Counter, which compares so), where threads change with the GIL too.
+_PLAIN = frozenset({"set", "frozenset", "dict", "own", "self", "pairs", "list"})
 
 PROFILES = {
     "builtins.dict": Profile(
@@ -142,20 +143,22 @@ PROFILES = {
     "collections.Counter": Profile(
         "Counter", _COUNTER, (Promise(*UNKNOWN, "not documented"), _C_CALLS[1]), "D, H",
         ordered=True, python_keys=False, errors=_ERRORS | {"TypeError"}, hostile=ALL_HOSTILE,
-        locked_operands=frozenset({"self"}),
+        locked_operands=frozenset({"self"}), plain_operands=_PLAIN,
     ),
     "collections.OrderedDict": Profile(
         "OrderedDict", _ORDERED_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
         errors=_ERRORS, hostile=ALL_HOSTILE, makers=("T({contents})", "aged(T({contents}))"),
-        locked_operands=frozenset({"self"}),
+        locked_operands=frozenset({"self"}), plain_operands=_PLAIN,
     ),
     "collections.defaultdict": Profile(
         "defaultdict", _DEFAULT_DICT, _C_CALLS, "D, H", ordered=True, python_keys=False,
         errors=_ERRORS, hostile=ALL_HOSTILE, locked_operands=frozenset({"dict", "self"}),
         makers=("T(Factory(), {contents})", "T(int, {contents})", "T(None, {contents})"),
+        plain_operands=_PLAIN,
     ),
     "collections.deque": Profile(
         "deque", _DEQUE, _C_CALLS, "C, H", python_keys=False, errors=_ERRORS, hostile=ALL_HOSTILE,
         makers=("T({contents})", "T({contents}, 4)"), locked_operands=frozenset({"self"}),
+        plain_operands=_PLAIN,
     ),
 }  # fmt: skip

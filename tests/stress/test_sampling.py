@@ -141,6 +141,17 @@ def test_operands_that_break_by_themselves_are_not_shared_with_a_stranger() -> N
         assert innocent == shared.isdisjoint({"iter", "OrderedDict", "deque"}), shared
 
 
+@pytest.mark.parametrize("cls", [dict, set, Counter, OrderedDict, defaultdict, deque])
+def test_nothing_is_promised_of_operands_that_run_code_in_python(cls: type) -> None:
+    """While CPython asks a generator, or compares with a Counter, another thread may have its turn."""
+    subject = Subject(target_of(cls))
+    generator = Generator(subject, catalogue_of(subject), Random(11))
+    drawn = [each for number in range(400) for each in generator.draw(number).calls]
+    met = [each for each in drawn if each.operand in ("generator", "Counter")]
+    assert met and {each.result for each in met} == {Result.LOOSE}
+    assert {each.effect for each in met} <= {Effect.NONE, Effect.UNKNOWN}
+
+
 def test_banned_pairs_are_not_drawn() -> None:
     subject = Subject(target_of(set))
     generator = Generator(subject, catalogue_of(subject), Random(5))
