@@ -8,7 +8,7 @@ from random import Random
 from ..profiles import Effect, Result
 from .catalogue import Catalogue, Op
 from .filling import Filler
-from .parts import PEER_CALLS, PEERS, STEADY_PEERS, weakened
+from .parts import PEER_CALLS, peers_of, weakened
 from .scenario import Call, Scenario
 from .subject import Subject
 from .values import Values
@@ -92,7 +92,7 @@ class Generator:
             large=large,
             hostile=sorted(self._subject.profile.hostile),
         )
-        peers = PEERS if self._subject.stateless else STEADY_PEERS
+        peers = peers_of(stranger=not self._subject.stateless, python_keys=values.python_keys)
         peer = rng.choice(peers) if rng.random() < 0.22 else ""
         self._filler = Filler(self._subject, rng, values, peer)
         self._iterator = self._view = ""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from ..profiles import Result
 from .scenario import Scenario
 
 __all__ = [
-    "KEYS", "MAPPINGS", "MOST_STEPS", "PEERS", "PEER_CALLS", "STEADY_PEERS", "pairs_of", "split", "weakened",
+    "KEYS", "MAPPINGS", "MOST_STEPS", "PEER_CALLS", "pairs_of", "peers_of", "split", "weakened",
 ]  # fmt: skip
 
-PEERS = (
+_PEERS = (
     "own", "own", "own", "set", "dict", "list", "pairs", "pair lists", "OrderedDict", "Counter",
     "deque", "iterator", "items iterator",
 )  # fmt: skip
 # Those that CPython itself keeps whole while threads share and change them: of the others (shared
 # iterators, ordered dicts) some end the process, of which a container of somebody else is innocent.
-STEADY_PEERS = ("own", "own", "own", "set", "dict", "list", "pairs", "Counter")
+_STEADY_PEERS = ("own", "own", "own", "set", "dict", "list", "pairs", "Counter")
+# Up to 3.13, sets and dicts lose items, and crash, where threads take turns in the `__eq__` of keys.
+_UNHASHED_PEERS = ("own", "own", "own", "list", "pairs")
 PEER_CALLS: dict[str, tuple[str, ...]] = {
     "set": ("b.add({k})", "b.discard({k})", "b.clear()", "b.update({ks})", "b.pop()"),
     "dict": ("b.pop({k}, None)", "b.clear()", "b.update({p})", "!b[{k}] = {v}; r = None"),
@@ -38,6 +41,13 @@ PEER_CALLS: dict[str, tuple[str, ...]] = {
 MOST_STEPS = 4
 MAPPINGS = frozenset({"dict", "OrderedDict", "Counter", "own"})
 KEYS = frozenset({"list", "generator", "set", "frozenset", "deque", "keys view"})
+
+
+def peers_of(*, stranger: bool, python_keys: bool) -> tuple[str, ...]:
+    """Kinds of a second object that threads share, beside a container of CPython's or a stranger."""
+    if not stranger:
+        return _PEERS
+    return _UNHASHED_PEERS if python_keys and sys.version_info < (3, 14) else _STEADY_PEERS
 
 
 def weakened(scenario: Scenario) -> Scenario:
