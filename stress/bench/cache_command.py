@@ -11,21 +11,36 @@ from typing import Any
 from ..environment import describe
 from ..options import UsageError
 from ..verdicts import ExitStatus
+from .cache_charts import write_cache_images, write_cache_page
 from .cache_contestants import CacheContestant, find_cache_contestants
 from .cache_judge import judge_cache
+from .cache_rest import rest_percent
 from .cache_rounds import WORKLOADS, CacheCell, measure_cell
 from .cache_space import bytes_per_entry
-from .cache_traces import TRACE_GOALS, exact_lru_ratio, hit_ratio, read_trace, traces_folder
-from .options import parse_threads
+from .cache_traces import (
+    TRACE_GOALS,
+    cache_hit_ratio,
+    exact_lru_ratio,
+    hit_ratio,
+    read_trace,
+    traces_folder,
+)
+from .images import load_matplotlib
+from .options import check_writable, parse_threads
+from .run import machine
 
 __all__ = ["run_cache_command"]
 
 _SIZE = 10_000  # keys of a workload
-_ENTRIES = 1_000_000  # where memory is measured; a tenth with --quick
+_ENTRIES = 1_000_000  # where memory and the clock are measured; for memory a tenth with --quick
+_REST_SECONDS = 15.0
 
 
 def run_cache_command(parsed: argparse.Namespace) -> int:
     """Run `ct-stress bench cache`; the exit status."""
+    if parsed.png is not None:
+        load_matplotlib()  # complain before a long run, not after it
+    check_writable(parsed.json, parsed.html)
     result = _read(parsed.source) if parsed.source else _measure(parsed)
     if parsed.json != "-":
         _show(result)
@@ -37,6 +52,10 @@ def run_cache_command(parsed: argparse.Namespace) -> int:
             sys.stdout.write(text)
         else:
             Path(parsed.json).write_text(text, encoding="utf-8")
+    if parsed.html is not None:
+        write_cache_page(result, parsed.html)
+    if parsed.png is not None:
+        write_cache_images(result, parsed.png)
     return ExitStatus.CLEAN if result["cells"] else ExitStatus.NOTHING_EXERCISED
 
 
@@ -64,11 +83,12 @@ def _measure(parsed: argparse.Namespace) -> dict[str, Any]:
         for cell in _cells(threads, full=parsed.full)
     ]
     return {
-        "environment": describe(),
+        "environment": describe() | machine(),
         "not_installed": missing,
         "cells": [cell.as_json() for cell in cells],
-        "traces": _traces(full=parsed.full),
+        "traces": _traces(contestants, full=parsed.full),
         "memory": _memory(contestants, _ENTRIES if parsed.full else _ENTRIES // 10),
+        "rest_percent": _at_rest() if parsed.full else None,
     }
 
 
@@ -87,7 +107,13 @@ def _cells(threads: tuple[int, ...], *, full: bool) -> list[CacheCell]:
     return cells
 
 
-def _traces(*, full: bool) -> list[dict[str, Any]]:
+def _at_rest() -> float | None:
+    percent = rest_percent(_ENTRIES, _REST_SECONDS)
+    _say("the clock at rest")
+    return percent
+
+
+def _traces(contestants: list[CacheContestant], *, full: bool) -> list[dict[str, Any]]:
     """Hit ratios in percent; the long traces only with --full."""
     from concurrent_tables._pure.hit_path import Entry
     from concurrent_tables.cache.policy import make_policy
@@ -97,12 +123,17 @@ def _traces(*, full: bool) -> list[dict[str, Any]]:
         try:
             asked = read_trace(goal.trace)
         except FileNotFoundError:
-            _say(f"no traces: there are none in {traces_folder()} (CT_CORPUS names its place)")
-            return []
+            _say(f"no trace {goal.trace} in {traces_folder()} (CT_CORPUS names its place)")
+            continue
         row: dict[str, Any] = {"trace": goal.trace, "maxsize": goal.maxsize}
         for name in ("tinylfu", "lru"):
             row[name] = hit_ratio(make_policy(name, goal.maxsize, seed=1), asked, Entry)
         row["exact_lru"] = exact_lru_ratio(asked, goal.maxsize)
+        row["others"] = {
+            one.name: cache_hit_ratio(one.make(goal.maxsize, None, bool), asked)
+            for one in contestants
+            if one.side == "other" and one.name != "lru_cache"  # it is the exact LRU
+        }
         rows.append(row)
         _say(f"trace {goal.trace}")
     return rows
@@ -135,9 +166,12 @@ def _show(result: dict[str, Any]) -> None:
         print(
             f"{row['trace']} @{row['maxsize']}: tinylfu {row['tinylfu']:.2f} %, "
             f"lru {row['lru']:.2f} %, exact LRU {row['exact_lru']:.2f} %"
+            + "".join([f", {name} {one:.2f} %" for name, one in row.get("others", {}).items()])
         )
     for name, size in result["memory"].items():
         print(f"{name}: {size:.0f} bytes per entry with ttl, without key and value")
+    if result.get("rest_percent") is not None:
+        print(f"clock at rest: {result['rest_percent']:.2f} % of a core")
     for name in result["not_installed"]:
         print(f"{name} is not installed")
 

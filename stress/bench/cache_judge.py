@@ -30,7 +30,12 @@ class CacheVerdict(NamedTuple):
 def judge_cache(result: dict[str, Any]) -> list[CacheVerdict]:
     """A verdict for everything in the result (as JSON) that a goal is about."""
     cells = [CacheCell(**cell) for cell in result["cells"]]
-    return [*_speed(cells), *_ratios(result["traces"]), *_memory(result["memory"])]
+    return [
+        *_speed(cells),
+        *_ratios(result["traces"]),
+        *_memory(result["memory"]),
+        *_rest(result.get("rest_percent")),
+    ]
 
 
 def _speed(cells: list[CacheCell]) -> Iterator[CacheVerdict]:
@@ -83,3 +88,9 @@ def _memory(memory: dict[str, float]) -> Iterator[CacheVerdict]:
     if OURS in memory and others:
         figure = memory[OURS] / min(others)
         yield CacheVerdict("bytes per entry with ttl, to the leanest other", figure, _SMALLER, 1.5)
+
+
+def _rest(percent: float | None) -> Iterator[CacheVerdict]:
+    if percent is not None:
+        goal = "clock at rest, a million entries with ttl: percent of a core"
+        yield CacheVerdict(goal, percent, _SMALLER, 2.0)

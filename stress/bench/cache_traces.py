@@ -20,6 +20,7 @@ from typing import Any
 __all__ = [
     "TRACE_GOALS",
     "TraceGoal",
+    "cache_hit_ratio",
     "exact_lru_ratio",
     "hit_ratio",
     "read_trace",
@@ -78,6 +79,18 @@ def hit_ratio(policy: Any, requests: Sequence[int], entry_type: Any) -> float:
         policy.added(entry)
         for victim in policy.victims():
             del table[victim.key]
+    return 100.0 * hits / max(1, len(requests))
+
+
+def cache_hit_ratio(cache: Any, requests: Sequence[int]) -> float:
+    """Percent of the requests that a whole cache hits: `cache.get(key)`, and `set` where it is None."""
+    get, store = cache.get, cache.set
+    hits = 0
+    for key in requests:
+        if get(key) is None:
+            store(key, True)
+        else:
+            hits += 1
     return 100.0 * hits / max(1, len(requests))
 
 

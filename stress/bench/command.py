@@ -14,7 +14,7 @@ from .cache_command import run_cache_command
 from .contestants import find_contestants
 from .images import load_matplotlib, write_images
 from .judge import judge
-from .options import AXES, BenchOptions, parse_threads
+from .options import AXES, BenchOptions, check_writable, parse_threads
 from .page import write_page
 from .plan import cells_of, jobs_of
 from .report import BenchReport, open_bench_report
@@ -44,7 +44,7 @@ def add_bench_command(commands: Any) -> None:
         choices=("tables", "cache"),
         default="tables",
         help="what to measure (%(default)s); of the options below, cache takes --full, --threads, "
-        "--contestants, --rounds, --judge, --from and --json",
+        "--contestants, --rounds, --judge, --from, --json, --html and --png",
     )
     _add_selection(parser)
     _add_effort(parser)
@@ -152,7 +152,7 @@ def run_command(parsed: argparse.Namespace) -> int:
         return _list(options)
     if parsed.png is not None:
         load_matplotlib()  # complain before a long run, not after it
-    _check_writable(parsed.json, parsed.html)
+    check_writable(parsed.json, parsed.html)
     report = open_bench_report(plain=parsed.plain, json_on_stdout=parsed.json == "-")
     result = _read(parsed.source, report) if parsed.source else _measure(options, report)
     verdicts = judge(result)
@@ -213,18 +213,6 @@ def _read(path: str, report: BenchReport) -> BenchResult:
     report.started(result.environment, [], BenchOptions())
     report.show(result)
     return result
-
-
-def _check_writable(*paths: str | None) -> None:
-    """Better before a long run than after it."""
-    for path in paths:
-        if path in (None, "-"):
-            continue
-        try:
-            with open(path, "a", encoding="utf-8"):
-                pass
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror or error}") from error
 
 
 def _write_json(path: str, result: BenchResult) -> None:

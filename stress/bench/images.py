@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..options import UsageError
+from .bars import Bar
 from .results import BenchResult, CellResult
 
-__all__ = ["load_matplotlib", "write_images"]
-
-_COLOURS = {"builtin": "#8a8f98", "ours": "#2f6fde", "rival": "#d9822b"}
+__all__ = ["draw_bars", "load_matplotlib", "write_images"]
 
 
 def load_matplotlib() -> Any:
@@ -45,27 +44,39 @@ def write_images(result: BenchResult, directory: str) -> list[str]:
 
 def _draw(plotting: Any, cells: Sequence[CellResult], clock: str, path: Path) -> None:
     """One row of bars for each cell: contestants by setting, quartiles as error bars."""
-    heights = [max(1, len(list(cell.measured()))) for cell in cells]
+    charts = []
+    for cell in cells:
+        bars = []
+        for series in sorted(cell.measured(), key=lambda series: series.setting):
+            spread = cell.net_ns(series, clock)
+            label = f"{series.contestant}, {series.setting.name}"
+            bars.append(Bar(label, series.side, spread.low, spread.median, spread.high))
+        charts.append((f"{cell.cell.name}, ns per operation", bars))
+    draw_bars(plotting, charts, path)
+
+
+def draw_bars(plotting: Any, charts: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> None:
+    """One file with charts under each other, each with its title."""
+    heights = [max(1, len(bars)) for _, bars in charts]
     figure, axes = plotting.subplots(
-        len(cells),
+        len(charts),
         1,
-        figsize=(9, 0.28 * sum(heights) + 0.9 * len(cells)),
+        figsize=(9, 0.28 * sum(heights) + 0.9 * len(charts)),
         squeeze=False,
         height_ratios=heights,
     )
-    for cell, (axis,) in zip(cells, axes, strict=True):
-        rows = sorted(cell.measured(), key=lambda series: series.setting, reverse=True)
-        spreads = [cell.net_ns(series, clock) for series in rows]
+    for (title, given), (axis,) in zip(charts, axes, strict=True):
+        bars = given[::-1]  # the first one is drawn at the bottom
         axis.barh(
-            [f"{series.contestant}, {series.setting.name}" for series in rows],
-            [spread.median for spread in spreads],
+            [bar.label for bar in bars],
+            [bar.median for bar in bars],
             xerr=[
-                [max(0.0, spread.median - spread.low) for spread in spreads],
-                [max(0.0, spread.high - spread.median) for spread in spreads],
+                [max(0.0, bar.median - bar.low) for bar in bars],
+                [max(0.0, bar.high - bar.median) for bar in bars],
             ],
-            color=[_COLOURS.get(series.side, "#999999") for series in rows],
+            color=[bar.colour for bar in bars],
         )
-        axis.set_title(f"{cell.cell.name}, ns per operation", fontsize=9, loc="left")
+        axis.set_title(title, fontsize=9, loc="left")
         axis.tick_params(labelsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=100)

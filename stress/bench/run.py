@@ -17,7 +17,7 @@ from .results import BenchResult, CellResult, Measure
 from .rounds import measure_cell
 from .space import available_cpus, settings_for
 
-__all__ = ["BenchObserver", "run_bench", "warnings_of"]
+__all__ = ["BenchObserver", "machine", "run_bench", "warnings_of"]
 
 
 class BenchObserver:
@@ -58,7 +58,7 @@ def run_bench(
     observer = observer or BenchObserver()
     start = time.monotonic()
     contestants, versions, notes = find_contestants()
-    facts = {**environment.describe(), **_machine(), "versions": versions}
+    facts = {**environment.describe(), **machine(), "versions": versions}
     result = BenchResult(facts, options.as_json(), notes)
     observer.started(facts, notes, options)
     try:
@@ -111,7 +111,8 @@ def _measure_all(
                 observer.measure_done(found)
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What it is measured on."""
     return {
         "cpu": _cpu_model(),
         "usable_cpus": available_cpus(),

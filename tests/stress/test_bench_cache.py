@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from stress.bench import cache_command, cache_rounds
+from stress.bench.cache_charts import charts_of
 from stress.bench.cache_contestants import find_cache_contestants
 from stress.bench.cache_judge import judge_cache
+from stress.bench.cache_rest import rest_percent
 from stress.bench.cache_rounds import WORKLOADS, CacheCell, measure_cell
 from stress.bench.cache_space import bytes_per_entry
+from stress.bench.cache_traces import cache_hit_ratio
 from stress.cli import main
+from stress.environment import describe
 from tests.cache.conftest import no_thread_stays
 
 __all__ = ["no_thread_stays"]  # a fixture: caches with ttl have a clock
@@ -39,14 +43,79 @@ def test_every_workload_is_measured(workload: str, threads: int, caches: str) ->
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "result.json"
-    assert main(["bench", "cache", "--threads", "1", "--rounds", "1", "--json", str(file)]) == 0
+    file, page = tmp_path / "result.json", tmp_path / "result.html"
+    output = ["--json", str(file), "--html", str(page)]
+    assert main(["bench", "cache", "--threads", "1", "--rounds", "1", *output]) == 0
+    assert "Cache, 1 thread</text>" in page.read_text(encoding="utf-8")
     out = capsys.readouterr().out
     assert "calls, 1 threads, one" in out and "lru_cache" in out
     assert main(["bench", "cache", "--from", str(file), "--judge"]) == 0
     assert "to lru_cache: " in capsys.readouterr().out
     file.write_text("{}", encoding="utf-8")
     assert main(["bench", "cache", "--from", str(file)]) == 2
+
+
+def result_with_everything() -> dict[str, Any]:
+    cell = CacheCell(
+        "hits", 2, "each", True, 30, {"Cache": [100.0, 200.0, 400.0], "<moka>": [50.0]}
+    )
+    trace = {"trace": "gli", "maxsize": 252, "tinylfu": 15.0, "lru": 1.0, "exact_lru": 1.0}
+    return {
+        "environment": describe(),
+        "not_installed": ["theine"],
+        "cells": [cell.as_json()],
+        "traces": [{**trace, "others": {"<moka>": 14.0}}],
+        "memory": {"Cache": 82.0, "<moka>": 200.0},
+        "rest_percent": 0.25,
+    }
+
+
+def test_charts() -> None:
+    throughput, ratio, memory = charts_of(result_with_everything())
+    assert throughput.bars[0] == ("Cache, 2 threads, a cache each", "ours", 7.5, 10.0, 15.0)
+    assert throughput.bars[1] == ("<moka>, 2 threads, a cache each", "rival", 40.0, 40.0, 40.0)
+    assert [(bar.label, bar.median) for bar in ratio.bars] == [
+        ("Cache, tinylfu", 15.0),
+        ("Cache, lru", 1.0),
+        ("exact LRU", 1.0),
+        ("<moka>", 14.0),
+    ]
+    assert [bar.median for bar in memory.bars] == [82.0, 200.0]
+    older = {**result_with_everything(), "traces": []}
+    del older["rest_percent"]  # as files of earlier versions are
+    assert [chart.group for chart in charts_of(older)] == ["throughput", "memory"]
+
+
+def test_the_page_and_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, page = tmp_path / "result.json", tmp_path / "result.html"
+    file.write_text(json.dumps(result_with_everything()), encoding="utf-8")
+    command = ["bench", "cache", "--from", str(file), "--judge"]
+    assert main([*command, "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 3 and "0.25 % of a core" in text and "theine is not inst" in text
+    assert "&lt;moka&gt;" in text and "<moka>" not in text
+    assert "clock at rest" in capsys.readouterr().out
+    pytest.importorskip("matplotlib", reason="--png needs matplotlib (extra bench)")
+    assert main([*command, "--png", str(tmp_path / "charts")]) == 0
+    names = sorted(path.name for path in (tmp_path / "charts").iterdir())
+    assert names == ["cache-hit-ratio.png", "cache-memory.png", "cache-throughput.png"]
+
+
+def test_where_no_page_can_be_written_nothing_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bench", "cache", "--html", "/no/such/directory/page.html"]) == 2
+    assert capsys.readouterr().err.startswith("ct-stress: error: ")
+
+
+def test_the_clock_is_measured_in_a_process_of_its_own() -> None:
+    percent = rest_percent(1000, 0.1)
+    assert percent is None or percent >= 0.0
+
+
+def test_hit_ratio_of_a_whole_cache() -> None:
+    (ours,) = [one for one in find_cache_contestants()[0] if one.side == "ours"]
+    assert cache_hit_ratio(ours.make(10, None, bool), [1, 2, 1, 1]) == 50.0
 
 
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
@@ -72,6 +141,7 @@ def test_goals() -> None:
             {"trace": "gli", "maxsize": 252, "tinylfu": 15.0, "lru": 15.6, "exact_lru": 15.6}
         ],
         "memory": {"Cache": 150.0, "moka": 100.0},
+        "rest_percent": 2.5,
     }
     verdicts = judge_cache(json.loads(json.dumps(result)))
     assert [(round(one.figure, 2), one.met) for one in verdicts] == [
@@ -84,4 +154,5 @@ def test_goals() -> None:
         (15.0, False),  # below LRU by 0.6 points
         (0.0, True),
         (1.5, True),
+        (2.5, False),  # the clock at rest
     ]
