@@ -341,9 +341,10 @@ swap_value(ct_word *slot, ct_change *change, int alone, PyObject **dropped)
     }
 }
 
-/* The overwrite of an existing key, pinned and without the section, if that is possible now. */
+/* The overwrite of an existing key, pinned and without the section, if that is possible now.  Else `place`
+ * may say where the key is not. */
 static int
-try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
+try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change, ct_place *place)
 {
     PyObject *dropped = NULL;
     int status = TAKE_LOCK;
@@ -359,8 +360,13 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
      * CT_SHARING there since ct_enter saw us, the owner: for this one time we are still alone. */
     int alone = !CT_FT || ct_load_acquire(&t->owner) != CT_SHARED;
     if (CT_LIKELY(ct_load_acquire(&t->lockfree))) {
-        ct_keys *keys = ct_table_keys(t);
+        ct_block_id block = ct_present_block(t);
+        ct_keys *keys = block.keys;
+        Py_ssize_t seen = ct_load_acquire(&keys->nentries);
         Py_ssize_t ix = ct_probe_for(keys, key, hash, 1);
+        if (ix == CT_MISS) {
+            *place = (ct_place){block, CT_MISS, seen};
+        }
         if (ix >= 0) {
             Py_INCREF(change->new_value);
             status = swap_value(ct_value_slot(keys, ix), change, alone, &dropped);
@@ -413,9 +419,10 @@ change_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, Py_
 int
 ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
 {
+    ct_place place = CT_NO_PLACE;
     change->old_value = NULL;
     if (change->new_value != NULL && change->condition != CT_IF_ABSENT) {
-        int status = try_overwrite(t, key, hash, change);
+        int status = try_overwrite(t, key, hash, change, &place);
         if (CT_LIKELY(status != TAKE_LOCK)) {
             return status;
         }
@@ -423,7 +430,6 @@ ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
     int status;
     ct_section section;
     ct_pending pending;
-    ct_place place = CT_NO_PLACE;
     ct_pending_init(&pending, t);
     for (;;) {
         if (ct_write_lock(t, &section) < 0) {
