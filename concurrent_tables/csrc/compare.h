@@ -95,6 +95,10 @@ ct_compare(PyObject *a, PyObject *b)
     if (PyLong_CheckExact(a) && PyLong_CheckExact(b)) {
         return ct_int_equal(a, b);
     }
+    if (Py_TYPE(a) == Py_TYPE(b) && PyType_HasFeature(Py_TYPE(a), Py_TPFLAGS_HEAPTYPE)
+        && Py_TYPE(a)->tp_richcompare != PyBaseObject_Type.tp_richcompare) {
+        return CT_UNKNOWN; /* a class of Python code, mostly */
+    }
     return ct_compare_slow(a, b, CT_TUPLE_DEPTH);
 }
 

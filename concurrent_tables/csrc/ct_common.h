@@ -27,6 +27,7 @@
 #  define CT_NOINLINE __attribute__((noinline))
 #  define CT_INLINE static inline __attribute__((always_inline))
 #  define CT_HIDDEN __attribute__((visibility("hidden")))
+#  define CT_ALIGNED __attribute__((aligned(64))) /* hot: where its code lies must not be luck */
 #  if defined(__x86_64__) /* the builtin emits it only for compilers told of newer processors */
 #    define CT_PREFETCH_FOR_WRITE(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
 #  else
@@ -38,6 +39,7 @@
 #  define CT_NOINLINE
 #  define CT_INLINE static inline
 #  define CT_HIDDEN
+#  define CT_ALIGNED
 #  define CT_PREFETCH_FOR_WRITE(p) ((void)0)
 #endif
 

@@ -100,7 +100,7 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
     }
 }
 
-CT_NOINLINE int
+CT_ALIGNED CT_NOINLINE int
 ct_get_comparing(ct_table *t, ct_record *self, ct_keys *keys, PyObject *key, Py_hash_t hash,
                  ct_probe_state *at, PyObject **value)
 {

@@ -31,9 +31,11 @@ enum { CT_SPECIALS_LOG2 = 2, CT_SPECIALS_PATIENCE = 1023 };
 typedef struct {
     PyTypeObject *type;     /* borrowed */
     PyObject *hash, *equal; /* borrowed; NULL: not Python functions */
+    vectorcallfunc call_hash, call_equal;
     uint64_t changes;       /* class_changes then */
     unsigned int interpreter;
     uint16_t wait, delay;   /* so often more without looking, when it does not fit */
+    uint64_t pad;           /* a line each */
 } ct_special;
 
 /* What one thread publishes.  Its own cache lines: no reader's pin slows another's down. */

@@ -170,6 +170,9 @@ special_fill(ct_state *st, PyTypeObject *type, ct_special *place)
     if (ct_load_acquire(&class_changes) != fresh.changes) {
         fresh.hash = fresh.equal = NULL;
     }
+    /* The functions are sure to be there now.  What PyFunction_SetVectorcall may put in later does the same. */
+    fresh.call_hash = fresh.hash == NULL ? NULL : PyVectorcall_Function(fresh.hash);
+    fresh.call_equal = fresh.equal == NULL ? NULL : PyVectorcall_Function(fresh.equal);
     *place = fresh;
 }
 
@@ -212,12 +215,6 @@ special_of(ct_state *st, PyTypeObject *type)
 
 /* -- asking ------------------------------------------------------------------------------------- */
 
-CT_INLINE PyObject *
-call_function(PyObject *function, PyObject *const *arguments, size_t count)
-{
-    return PyObject_Vectorcall(function, arguments, count, NULL);
-}
-
 /* As the interpreter's slot does: any int will do, and -1 means an error. */
 static Py_hash_t
 hash_from(PyObject *result)
@@ -225,13 +222,18 @@ hash_from(PyObject *result)
     if (CT_UNLIKELY(result == NULL)) {
         return -1;
     }
-    if (CT_UNLIKELY(!PyLong_Check(result))) {
+    if (CT_LIKELY(PyLong_CheckExact(result) && ct_int_is_compact(result))) {
+        Py_hash_t value = ct_int_compact_value(result);
+        Py_DECREF(result);
+        return CT_UNLIKELY(value == -1) ? -2 : value;
+    }
+    if (!PyLong_Check(result)) {
         Py_DECREF(result);
         PyErr_SetString(PyExc_TypeError, "__hash__ method should return an integer");
         return -1;
     }
     Py_hash_t hash = PyLong_AsSsize_t(result);
-    if (CT_UNLIKELY(hash == -1) && PyErr_Occurred()) {
+    if (hash == -1 && PyErr_Occurred()) {
         PyErr_Clear(); /* too large: mixed as int.__hash__ does */
         hash = PyLong_Type.tp_hash(result);
     }
@@ -239,14 +241,15 @@ hash_from(PyObject *result)
     return hash == -1 ? -2 : hash;
 }
 
-Py_hash_t
+CT_ALIGNED Py_hash_t
 ct_hash_class(ct_state *st, PyObject *key)
 {
-    PyObject *function = special_of(st, Py_TYPE(key))->hash;
+    const ct_special *special = special_of(st, Py_TYPE(key));
+    PyObject *function = special->hash;
     if (CT_UNLIKELY(function == NULL)) {
         return PyObject_Hash(key);
     }
-    return hash_from(call_function(function, &key, 1));
+    return hash_from(special->call_hash(function, &key, 1, NULL));
 }
 
 /* `__eq__` of a said neither True nor False. */
@@ -269,7 +272,7 @@ equal_from(PyObject *a, PyObject *b, PyObject *result)
     return equal;
 }
 
-int
+CT_ALIGNED int
 ct_ask_equal(ct_state *st, PyObject *a, PyObject *b)
 {
     PyTypeObject *type = Py_TYPE(a);
@@ -277,10 +280,11 @@ ct_ask_equal(ct_state *st, PyObject *a, PyObject *b)
         return 1;
     }
     if (type == Py_TYPE(b) && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
-        PyObject *function = special_of(st, type)->equal;
+        const ct_special *special = special_of(st, type);
+        PyObject *function = special->equal;
         if (CT_LIKELY(function != NULL)) {
             PyObject *arguments[2] = {a, b};
-            PyObject *result = call_function(function, arguments, 2);
+            PyObject *result = special->call_equal(function, arguments, 2, NULL);
             if (CT_LIKELY(result == Py_True || result == Py_False)) {
                 return result == Py_True; /* immortal */
             }
