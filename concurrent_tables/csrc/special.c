@@ -151,6 +151,16 @@ python_function(PyObject *order, PyObject *name)
     return python ? found : NULL;
 }
 
+/* How a function is called.  What PyFunction_SetVectorcall may put in later does the same. */
+static void
+take_call(PyObject **function, vectorcallfunc *call)
+{
+    *call = *function == NULL ? NULL : PyVectorcall_Function(*function);
+    if (*call == NULL) {
+        *function = NULL;
+    }
+}
+
 /* Not a class that has them in Python, or that just changes: remembered too, as two NULLs. */
 static void
 special_fill(ct_state *st, PyTypeObject *type, ct_special *place)
@@ -170,9 +180,9 @@ special_fill(ct_state *st, PyTypeObject *type, ct_special *place)
     if (ct_load_acquire(&class_changes) != fresh.changes) {
         fresh.hash = fresh.equal = NULL;
     }
-    /* The functions are sure to be there now.  What PyFunction_SetVectorcall may put in later does the same. */
-    fresh.call_hash = fresh.hash == NULL ? NULL : PyVectorcall_Function(fresh.hash);
-    fresh.call_equal = fresh.equal == NULL ? NULL : PyVectorcall_Function(fresh.equal);
+    /* The class has not changed, so the functions are there now. */
+    take_call(&fresh.hash, &fresh.call_hash);
+    take_call(&fresh.equal, &fresh.call_equal);
     *place = fresh;
 }
 
