@@ -73,6 +73,8 @@ void ct_reclaim_free(ct_state *st);
 void ct_retire(ct_state *st, uintptr_t item, size_t nbytes);
 /* Wait until everybody pinned now has unpinned.  Caller is unpinned; a section may be held. */
 void ct_synchronize(void);
+/* In a loop that waits for another thread, whose `round`-th round this is. */
+void ct_pause_thread(unsigned int round);
 Py_ssize_t ct_poll(ct_state *st);
 Py_ssize_t ct_flush(ct_state *st);
 void ct_reclaim_get_stats(ct_state *st, ct_reclaim_stats *out);

@@ -28,7 +28,6 @@ int ct_records_process_init(void);      /* registry lock held; 0 or -1 */
 void ct_heavy_barrier(void);
 /* The lowest pinned sequence, at most `ceiling`.  Registry lock held, heavy barrier done. */
 uint64_t ct_oldest_pinned(uint64_t ceiling);
-void ct_pause_thread(unsigned int round);
 /* A thread ended: hand its limbo of one interpreter over.  Registry lock held; memory only. */
 void ct_limbo_orphan(struct ct_limbo *limbo);
 struct ct_limbo *ct_limbo_next(struct ct_limbo *limbo);

@@ -47,10 +47,24 @@ sharded_shards(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromSsize_t(CT_SHARDED(self)->count);
 }
 
+/* As ct_await_counts and ct_await_overwrites, for every shard. */
+static int
+await_counts(ct_sharded *s)
+{
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        if (ct_await_counts(s->shards[i]) < 0) {
+            return -1;
+        }
+        ct_await_overwrites(s->shards[i]);
+    }
+    return 0;
+}
+
 static PyObject *
 sharded_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(ct_sharded_version(CT_SHARDED(self)));
+    ct_sharded *s = CT_SHARDED(self);
+    return await_counts(s) < 0 ? NULL : PyLong_FromUnsignedLongLong(ct_sharded_version(s));
 }
 
 static uint64_t
@@ -66,7 +80,8 @@ keys_version(ct_sharded *s)
 static PyObject *
 sharded_keys_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(keys_version(CT_SHARDED(self)));
+    ct_sharded *s = CT_SHARDED(self);
+    return await_counts(s) < 0 ? NULL : PyLong_FromUnsignedLongLong(keys_version(s));
 }
 
 /* CT_DONE, CT_NOT_MET when all shards were empty at one moment, CT_FAILED. */

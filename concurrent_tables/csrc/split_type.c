@@ -277,9 +277,11 @@ split_version(PyObject *self, void *Py_UNUSED(closure))
     if (counted_word(CT_SPLIT(self), &word) < 0) {
         return NULL;
     }
-    return PyLong_FromUnsignedLongLong(CT_WORD_IS_COMPACT(word)
-                                           ? CT_WORD_VERSION(word)
-                                           : ct_version(&ct_word_full(word)->base));
+    if (CT_WORD_IS_COMPACT(word)) {
+        return PyLong_FromUnsignedLongLong(CT_WORD_VERSION(word));
+    }
+    ct_await_overwrites(&ct_word_full(word)->base);
+    return PyLong_FromUnsignedLongLong(ct_version(&ct_word_full(word)->base));
 }
 
 static PyObject *

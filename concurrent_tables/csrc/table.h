@@ -35,9 +35,10 @@ enum { CT_STRIPES = 32, CT_CALM_OVERWRITES = 32, CT_MAX_OWN_RESTARTS = 1000,
 /* Statuses of the write functions. */
 enum { CT_DONE = 1, CT_NOT_MET = 0, CT_FAILED = -1 /* error set */, CT_NO_MEMORY = -2 /* not set */ };
 
+/* Lock-free overwrites of one thread, or of those that share one: begun before it shows, counted after. */
 typedef struct {
-    ct_u64 count;
-    char pad[64 - sizeof(ct_u64)];
+    ct_u64 begun, count;
+    char pad[64 - 2 * sizeof(ct_u64)];
 } ct_stripe;
 
 /* Events in commit order, until WatchState drains them; see watching.c. */
@@ -220,8 +221,9 @@ ct_used(ct_table *t)
 
 uint64_t ct_version(ct_table *t);
 /* A change shows a moment before it is counted.  After this, what showed before the call is counted in the
- * versions, except overwrites without the section.  0, or -1 with an error. */
+ * versions, except overwrites without the section, for which there is the second.  0, or -1 with an error. */
 int ct_await_counts(ct_table *t);
+void ct_await_overwrites(ct_table *t);
 /* The attributes of that name of tables that are a ct_table. */
 PyObject *ct_version_attribute(PyObject *self, void *closure);
 PyObject *ct_keys_version_attribute(PyObject *self, void *closure);

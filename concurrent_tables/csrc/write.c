@@ -287,27 +287,63 @@ met(const ct_change *change, PyObject *old)
     return change->condition != CT_IF_SAME || change->same == old;
 }
 
-/* After the change, still pinned: count it. */
-static void
-count_overwrite(ct_table *t, ct_record *self, int alone)
+/* Where the thread counts its overwrites; NULL while nobody else reads the table. */
+CT_INLINE ct_stripe *
+stripe_of(ct_table *t, ct_record *self, int alone)
 {
-    self->writes++;
     if (alone) {
-        ct_bump_release(&t->version);
-        return;
+        return NULL;
     }
     ct_stripe *stripes = ct_load_acquire(&t->stripes);
+    /* Record numbers are unique; those beyond share one stripe. */
+    return &stripes[self->number < CT_STRIPES ? self->number : CT_STRIPES];
+}
+
+CT_INLINE void
+add_to(ct_u64 *number, ct_record *self, int step)
+{
     if (CT_LIKELY(self->number < CT_STRIPES)) {
-        ct_bump_release(&stripes[self->number].count); /* record numbers are unique */
+        ct_store_release(number, ct_load_relaxed(number) + (uint64_t)(int64_t)step);
     }
     else {
-        ct_fetch_add_acq_rel(&stripes[CT_STRIPES].count, 1); /* the rest share one */
+        ct_fetch_add_acq_rel(number, (uint64_t)(int64_t)step);
     }
+}
+
+/* After the change, still pinned: count it. */
+CT_INLINE void
+count_overwrite(ct_table *t, ct_record *self, ct_stripe *stripe)
+{
+    self->writes++;
+    if (stripe == NULL) {
+        ct_bump_release(&t->version);
+    }
+    else {
+        CT_POINT(overwrite_count);
+        add_to(&stripe->count, self, 1);
+    }
+}
+
+/* Replace `word` in the slot.  Who sees the new value finds the overwrite begun in the stripe, and so waits
+ * for its count before it reads a version (ct_await_overwrites). */
+CT_INLINE int
+publish_value(ct_word *slot, uintptr_t *word, PyObject *value, ct_record *self, ct_stripe *stripe)
+{
+    if (stripe == NULL) {
+        ct_store_release(slot, (uintptr_t)value);
+        return 1;
+    }
+    add_to(&stripe->begun, self, 1);
+    if (CT_LIKELY(ct_cas_seq_cst(slot, word, (uintptr_t)value))) {
+        return 1;
+    }
+    add_to(&stripe->begun, self, -1);
+    return 0;
 }
 
 /* Pinned, entry found: replace its value.  CT_DONE (*dropped is the old one), CT_NOT_MET, TAKE_LOCK. */
 static int
-swap_value(ct_word *slot, ct_change *change, int alone, PyObject **dropped)
+swap_value(ct_word *slot, ct_change *change, ct_record *self, ct_stripe *stripe, PyObject **dropped)
 {
     uintptr_t word = ct_load_acquire(slot);
     for (;;) {
@@ -326,10 +362,7 @@ swap_value(ct_word *slot, ct_change *change, int alone, PyObject **dropped)
             return TAKE_LOCK; /* the block is being replaced */
         }
         CT_POINT(value_cas);
-        if (alone) {
-            ct_store_release(slot, (uintptr_t)change->new_value);
-        }
-        else if (!ct_cas_seq_cst(slot, &word, (uintptr_t)change->new_value)) {
+        if (!publish_value(slot, &word, change->new_value, self, stripe)) {
             continue;
         }
         if (change->want_old) {
@@ -368,10 +401,11 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change, ct_
             *place = (ct_place){block, CT_MISS, seen};
         }
         if (ix >= 0) {
+            ct_stripe *stripe = stripe_of(t, self, alone);
             Py_INCREF(change->new_value);
-            status = swap_value(ct_value_slot(keys, ix), change, alone, &dropped);
+            status = swap_value(ct_value_slot(keys, ix), change, self, stripe, &dropped);
             if (status == CT_DONE) {
-                count_overwrite(t, self, alone);
+                count_overwrite(t, self, stripe);
             }
             else {
                 Py_DECREF(change->new_value); /* the caller has one more: never the last */

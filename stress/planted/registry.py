@@ -39,7 +39,12 @@ def parallel(function: Callable[[], None]) -> Callable[[], None]:
 
 def shared(**contents: Any) -> Any:
     """A ConcurrentDict that two threads have touched and whose overwrites go without its lock."""
-    table = serial.ct.ConcurrentDict(contents)
+    return share(serial.ct.ConcurrentDict(contents))
+
+
+def share(table: Any) -> Any:
+    """Let another thread overwrite its values until that goes without the lock."""
+    contents = dict(table)
 
     def touch() -> None:
         for key in contents:

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import serial
 from .keys import Key, Value, text
-from .registry import parallel, scenario, scripted, shared
+from .registry import parallel, scenario, scripted, share, shared
 
 
 @parallel
@@ -163,3 +163,20 @@ def look_while_counted(table: Any, point: str, write: Callable[[], Any], there: 
     results = scripted([(0, point), (1, None), (0, None)], write, look)
     after = table.version, table.keys_version
     assert results[1] == (there, after) and after > before, (table, before, results, after)
+
+
+@parallel
+def versions_count_values_that_show() -> None:
+    """Who has seen a new value finds it counted, though nobody took the section for it."""
+    for table in (shared(a=0), share(serial.ct.ShardedDict({"a": 0}, shards=2))):
+        before = table.version
+
+        def write(table: Any = table) -> None:
+            table["a"] = -1
+
+        def look(table: Any = table) -> Any:
+            return table["a"], table.version
+
+        order = [(0, "overwrite_count"), (1, None), (0, None)]
+        results = scripted(order, write, look)
+        assert results[1] == (-1, before + 1), (table, before, results)
