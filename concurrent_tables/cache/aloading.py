@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _hooks
 from .._missing import MISSING, MissingType
 from .base import Loaded
-from .flights import Flight, Outcome, await_end, loading
+from .flights import Flight, Outcome, await_end, chain_of_loads, loading
 from .loading import AGAIN, Call, Loading
 
 if TYPE_CHECKING:
@@ -65,12 +65,10 @@ class AsyncLoading(Loading):
             mine = self._new_flight(key, call)
             flight = self._register(mine)
             if flight is mine:
-                entry = self._peek_entry(key)
+                entry, wanted = self._look_again(mine)
                 if entry is not None:
-                    self._abandon(mine)
                     return entry.value
-                if self._unsettled():
-                    self._abandon(mine)
+                if not wanted:
                     return await self._alead_alone(key, call)
                 mine.joined += 1  # by this caller, even if the task ends at once
                 self._depart(mine, call)
@@ -84,17 +82,19 @@ class AsyncLoading(Loading):
 
     def _depart(self, flight: Flight, call: Call) -> None:
         """Start the task that runs the loader."""
-        loop = asyncio.get_running_loop()
-        flight.loop = loop
-        flight.owner = threading.get_ident()
-        context = copy_context()
-        context.run(loading.set, (*loading.get(), flight))
-        coroutine = self._fly(flight, call)
+        coroutine = None
         try:
+            loop = asyncio.get_running_loop()
+            flight.loop = loop
+            flight.owner = threading.get_ident()
+            context = copy_context()
+            context.run(loading.set, (*chain_of_loads(), flight))
+            coroutine = self._fly(flight, call)
             # The flight keeps the task alive: loops only know theirs weakly.
             task = loop.create_task(coroutine, context=context)
         except BaseException as error:
-            coroutine.close()
+            if coroutine is not None:
+                coroutine.close()
             self._crash(flight, error)
             raise
         if not flight.released.is_set():

@@ -26,11 +26,22 @@ from .._missing import MISSING
 from .._waits import ForkMark, Latch
 from ..errors import DeadlockError, RecursiveComputeError
 
-__all__ = ["Flight", "Outcome", "await_end", "loading", "wait_for_end"]
+__all__ = ["Flight", "Outcome", "await_end", "chain_of_loads", "loading", "wait_for_end"]
 
 _POLL_SECONDS = 1.0  # how often a waiter looks whether the other side is gone for good
 
 loading: ContextVar[tuple[Flight, ...]] = ContextVar("concurrent_tables_loading", default=())
+
+
+def chain_of_loads() -> tuple[Flight, ...]:
+    """The loads that this thread or task is in the middle of, outermost first.
+
+    One that ended is in there only if there was no memory to take it out.
+    """
+    chain = loading.get()
+    if not all(flight.outcome is Outcome.PENDING for flight in chain):
+        chain = tuple([flight for flight in chain if flight.outcome is Outcome.PENDING])
+    return chain
 
 
 class Outcome(enum.Enum):
@@ -80,7 +91,7 @@ class Flight(ForkMark):
         self.waits: list[Flight] = []  # guarded by the lock of _waits
         self.joined = 0  # how many have waited for it
         self.late_tags: tuple[Any, ...] = ()  # which only the loader told
-        self._claim = [None]
+        self._claim = {None}  # whoever takes it ends the flight
         self._futures: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
 
     @property
@@ -96,7 +107,7 @@ class Flight(ForkMark):
         """End the flight and wake everybody; False when it has ended before."""
         try:
             self._claim.pop()
-        except IndexError:
+        except KeyError:
             return False
         self.result = result
         self.traceback = traceback
@@ -169,7 +180,7 @@ async def await_end(flight: Flight, until: float) -> bool:
 
 def _enter(flight: Flight, me: int | None) -> tuple[Any, Flight | None]:
     """Record the wait; returns what `_exit` puts back."""
-    chain = [outer for outer in loading.get() if outer.outcome is Outcome.PENDING]
+    chain = list(chain_of_loads())
     with _waits._State.lock:
         path = _path_back(flight, chain, me)
         if path is None:

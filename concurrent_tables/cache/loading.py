@@ -29,7 +29,7 @@ from .._missing import MISSING, MissingType
 from .._pure.hit_path import NEVER_AGAIN
 from . import background
 from .base import Loaded
-from .flights import Flight, Outcome, loading, wait_for_end
+from .flights import Flight, Outcome, chain_of_loads, loading, wait_for_end
 from .removal import RemovalCause
 from .storing import Storing
 from .tags import fallen
@@ -156,12 +156,10 @@ class Loading(Storing):
             mine = self._new_flight(key, call)
             flight = self._register(mine)
             if flight is mine:
-                entry = self._peek_entry(key)
+                entry, wanted = self._look_again(mine)
                 if entry is not None:
-                    self._abandon(mine)
                     return entry.value
-                if self._unsettled():
-                    self._abandon(mine)
+                if not wanted:
                     return self._lead_alone(key, call)
                 if not timed:
                     try:
@@ -202,6 +200,17 @@ class Loading(Storing):
             if self._flights.compare_and_set(key, standing, flight):
                 return flight
 
+    def _look_again(self, flight: Flight) -> tuple[Entry | None, bool]:
+        """What came before `flight` was registered, and whether that is to be run; else it ends."""
+        wanted = False
+        try:
+            entry = self._peek_entry(flight.key)
+            wanted = entry is None and not self._unsettled()
+        finally:
+            if not wanted:  # an error, too: nobody may wait for it
+                self._abandon(flight)
+        return entry, wanted
+
     def _grounded(self, flight: Flight) -> bool:
         return flight.epoch < self._cleared or fallen(flight.cells, flight.epoch)
 
@@ -211,8 +220,9 @@ class Loading(Storing):
 
     def _lead(self, flight: Flight, call: Call) -> Any:
         """Run the loader and land; errors go to the waiters and to the caller."""
-        token = loading.set((*loading.get(), flight))
+        outer = chain_of_loads()
         try:
+            loading.set((*outer, flight))
             loaded = self._check(flight.key, call.loader(flight.key))
             self._tallies.increment("load_successes")
             return self._land(flight, loaded, call)
@@ -220,7 +230,7 @@ class Loading(Storing):
             self._crash(flight, error)
             raise
         finally:
-            loading.reset(token)
+            loading.set(outer)
 
     def _lead_alone(self, key: Any, call: Call) -> Any:
         """Run the loader for this caller only, and keep nothing."""
@@ -238,9 +248,10 @@ class Loading(Storing):
     ) -> dict[Any, Any]:
         keys = list(flights)
         keep = not self._unsettled()
-        token = loading.set((*loading.get(), *flights.values()))
+        outer = chain_of_loads()
         found: dict[Any, Any] = {}
         try:
+            loading.set((*outer, *flights.values()))
             result = loader(keys)
             self._tallies.increment("load_successes")
             for key in keys:
@@ -259,7 +270,7 @@ class Loading(Storing):
                     self._crash(flight, error, counts=flight.key is keys[0])
             raise
         finally:
-            loading.reset(token)
+            loading.set(outer)
         return found
 
     def _check(self, key: Any, result: Any) -> Loaded:
@@ -279,8 +290,8 @@ class Loading(Storing):
         """Publish what the loader brought, unless it has fallen; end the flight. The value."""
         value = loaded.value
         entry: Entry | None = None
-        old: Any = MISSING
-        kept = False
+        old: Any = None
+        fell = False
         if value is not MISSING:
             flight.late_tags = self._as_tags(loaded.tags)
             cells = (*flight.cells, *self._tags.cells(flight.late_tags))
@@ -288,36 +299,37 @@ class Loading(Storing):
                 loaded = Loaded(value, ttl=call.ttl, weight=loaded.weight)
             entry = self._make_entry(flight.key, loaded, flight.epoch, cells)
         if entry is not None:
-            old, kept = self._exchange(entry)
-        self._flights.compare_and_delete(flight.key, flight)
-        fell = entry is not None and self._fell(entry)
-        if entry is not None and not fell:
-            entry.cells = entry.cells[1:] or None  # type: ignore[index]
-        flight.end(Outcome.VALUE, value)
-        if entry is not None:
-            if kept:
+            old = self._exchange(entry)
+        try:
+            self._flights.compare_and_delete(flight.key, flight)
+            fell = entry is not None and self._fell(entry)
+            if entry is not None and not fell:
+                entry.cells = entry.cells[1:] or None  # type: ignore[index]
+            flight.end(Outcome.VALUE, value)
+        finally:
+            if entry is not None and old is not None:
                 self._stored(None if old is MISSING else old, entry)
-            if fell:
-                self._tallies.increment("load_discards")
-                if kept:
-                    self._take_out(entry, RemovalCause.INVALIDATED)
+        if entry is not None and fell:
+            self._tallies.increment("load_discards")
+            if old is not None:
+                self._take_out(entry, RemovalCause.INVALIDATED)
         return value
 
-    def _exchange(self, entry: Entry) -> tuple[Any, bool]:
-        """Put `entry` where nothing newer is; what was there, and whether it is in."""
+    def _exchange(self, entry: Entry) -> Entry | MissingType | None:
+        """Put `entry` where nothing newer is; what was there, MISSING for nothing; None: it is not in."""
         while True:
             old = self._table.get(entry.key, MISSING)
             # A write grounds the flight before it changes the table: the check comes after the look.
             if self._fell(entry):
-                return MISSING, False
+                return None
             if self._table.compare_and_set(entry.key, old, entry):
-                return old, True
+                return old  # type: ignore[no-any-return]
 
     def _crash(self, flight: Flight, error: BaseException, counts: bool = True) -> None:
         """The loader raised, or the landing did: end the flight."""
-        if counts:
-            self._tallies.increment("load_failures")
         try:
+            if counts:
+                self._tallies.increment("load_failures")
             self._flights.compare_and_delete(flight.key, flight)
         finally:
             if isinstance(error, Exception):

@@ -239,7 +239,10 @@ class Maintained(Shared):
 
     def _left(self, entry: Entry, cause: RemovalCause) -> None:
         """After an entry left the table: count it, book it, tell the listener."""
-        self._tallies.increment(cause)
+        try:
+            self._tallies.increment(cause)
+        except MemoryError:  # the rest must come all the same
+            report_unraisable("Exception ignored counting an entry that left a cache", self)
         if entry.state != DEAD:
             self._submit(entry, None)
             self._maintain()

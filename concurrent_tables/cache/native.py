@@ -4,15 +4,20 @@ What `maintenance` does with a queue, a lock and Python objects, `CacheTable` do
 change of the table, under the table's own lock. Here is what is left: telling listeners, counting
 what Python decides, and calling the clock. The entries that it hands out are looks at what is in the
 table; two looks at one entry have the same `epoch`.
+
+A change of the table stands once it is made. What comes after it must not fail for lack of memory: numbers
+are counted in C, where that takes none; the rest is reported instead of raised.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from math import inf
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
+from .._hooks import report_unraisable
 from .clock import Due, watch_over
 from .policy import check_policy
 from .removal import RemovalCause
@@ -27,9 +32,9 @@ else:
 
 __all__ = ["NativeMaintenance"]
 
-_COUNTED = ("insertions", *[RemovalCause[name] for name in (
-    "EXPLICIT", "REPLACED", "SIZE", "EXPIRED", "INVALIDATED"
-)])  # fmt: skip
+# Members of an enumeration, looked up in time: that may take memory.
+_REPLACED, _SIZE, _EXPIRED = RemovalCause.REPLACED, RemovalCause.SIZE, RemovalCause.EXPIRED
+_INSERTIONS = 0  # its place among the numbers that the C table counts; the causes have theirs
 
 
 class NativeMaintenance(Base):
@@ -59,17 +64,26 @@ class NativeMaintenance(Base):
     # -- writes -----------------------------------------------------------------------------------
 
     def _stored(self, old: Entry | None, entry: Entry) -> None:
-        self._tallies.increment("insertions")
-        cause = RemovalCause.REPLACED
+        self._table._count(_INSERTIONS)
+        try:
+            self._call_clock()
+        except MemoryError:
+            report_unraisable("Exception ignored calling the clock of a cache", self)
+        victims = entry.victims
+        if victims is not None:
+            try:
+                for victim in victims:
+                    self._tell(victim, _SIZE)
+            except MemoryError:
+                report_unraisable("Exception ignored telling who was driven out of a cache", self)
         if old is not None:
-            if not self._valid(old):
-                cause = self._why(old)
-            self._tallies.increment(cause)
-        self._call_clock()
-        for victim in entry.victims or ():
-            self._tell(victim, RemovalCause.SIZE)
-        if old is not None:
-            self._tell(old, cause)
+            cause = _REPLACED
+            try:
+                if not self._valid(old):
+                    cause = self._why(old)
+            except MemoryError:  # then it counts as one that was valid
+                pass
+            self._left(old, cause)
 
     def _reschedule(self, entry: Entry, deadline: float, now: float) -> bool:
         there: bool = self._table._touch(entry, deadline, now)
@@ -87,20 +101,37 @@ class NativeMaintenance(Base):
     def _take_ended(self, entry: Entry, now: float) -> bool:
         if not self._table._remove_ended(entry, now):
             return False
-        self._left(entry, RemovalCause.EXPIRED)
+        self._left(entry, _EXPIRED)
         return True
 
     def _left(self, entry: Entry, cause: RemovalCause) -> None:
-        self._tallies.increment(cause)
+        self._table._count(cause.place)
         self._tell(entry, cause)
 
     def _expire_due(self) -> int:
         now = self._settings.timer() if self._due is None else time.monotonic()
-        over = self._table._expire(now)
-        self._call_clock()
+        removed = 0
+        try:
+            while (ended := self._end(self._table._expire(now))) != 0:
+                removed += ended
+        finally:
+            self._call_clock()
+        return removed
+
+    def _end(self, over: Iterator[Entry | None]) -> int:
+        """Tell of the entries that ended, None after them; how many."""
+        ended = 0
         for entry in over:
-            self._left(entry, self._why(entry))
-        return len(over)
+            if entry is None:
+                break
+            cause = _EXPIRED
+            try:
+                cause = self._why(entry)
+            except MemoryError:  # its time was over in any case
+                pass
+            self._left(entry, cause)
+            ended += 1
+        return ended
 
     # -- the clock --------------------------------------------------------------------------------
 
@@ -127,10 +158,12 @@ class NativeMaintenance(Base):
     # -- statistics -------------------------------------------------------------------------------
 
     def _counted(self, name: Any) -> int:
-        own: int = self._tallies.get(name, 0)
-        if name in _COUNTED:
-            own += self._table._tallies()[_COUNTED.index(name)]
-        return own
+        if name == "insertions" or isinstance(name, RemovalCause):
+            place = _INSERTIONS if name == "insertions" else name.place
+            count: int = self._table._tallies()[place]
+        else:
+            count = self._tallies.get(name, 0)
+        return count
 
     def _policy_stats(self) -> tuple[int, dict[str, Any]]:
         name, share, window, probation, protected = self._table._books()

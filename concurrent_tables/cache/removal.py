@@ -18,8 +18,14 @@ class RemovalCause(enum.StrEnum):
       `clear` was on its way to it, and what a load brought that a write overtook.
     """
 
+    place: int  # among the numbers that the C table counts
+
     EXPLICIT = "explicit"
     REPLACED = "replaced"
     SIZE = "size"
     EXPIRED = "expired"
     INVALIDATED = "invalidated"
+
+
+for _place, _cause in enumerate(RemovalCause, start=1):
+    _cause.place = _place

@@ -201,11 +201,14 @@ class Storing(Maintained):
         entry: Entry | None = self._table.pop(key, None)
         if entry is None:
             return None
-        if self._valid(entry):
+        valid = True
+        try:
+            valid = self._valid(entry)
+            if not valid:
+                cause = self._why(entry)
+        finally:  # it has left, even if there was no memory to see whether it was valid
             self._left(entry, cause)
-            return entry
-        self._left(entry, self._why(entry))
-        return None
+        return entry if valid else None
 
     # -- entries ----------------------------------------------------------------------------------
 

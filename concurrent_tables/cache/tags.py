@@ -67,7 +67,8 @@ class Tags:
         while True:
             place = self._places.get(tag)
             cell = None if place is None else place()
-            if cell is not None:
+            # One that fell for ever stays in its place only where `fall` had no memory for another.
+            if cell is not None and cell.fallen != NEVER_AGAIN:
                 return cell
             floor = self._floor["floor"]
             cell = self._cell_type(max(floor, 0 if place is None else place.number))
@@ -88,18 +89,19 @@ class Tags:
 
     def fall(self, tag: Hashable) -> None:
         """What carries `tag` and began before this call will not be served after it."""
-        made: list[Any] = [0, None]
+        made: list[Any] = []
 
         def renew(old: Any) -> Any:
             before = None if old is MISSING else old()
+            number = next(self.counter)
+            cell = self._cell_type(number)
+            made[:] = number, cell
+            place = self._place(tag, cell)
             if before is not None:
                 # Before the exchange: whoever comes later, and finds the new cell, returns without
                 # knowing about this one.
                 before.fallen = NEVER_AGAIN
-            number = next(self.counter)
-            cell = self._cell_type(number)
-            made[:] = number, cell
-            return self._place(tag, cell)
+            return place
 
         self._places.compute(tag, renew)
         number, cell = made

@@ -394,7 +394,7 @@ prepare_held(ct_store *store, ct_pending *pending, const ct_view *fresh, uint32_
             return CT_NONE;
         }
     }
-    if (ct_event_reserve_held(&store->base, pending) < 0
+    if (ct_event_reserve_many_held(&store->base, pending, 2) < 0 /* one may have to leave, too */
         || (old == CT_NONE && reserve_slot(store, replaced) < 0)) {
         return CT_NONE;
     }
@@ -590,9 +590,10 @@ ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_
     return finish(&pending, NULL, status);
 }
 
-/* What ended goes, what ends later is scheduled again. */
+/* What ended goes, what ends later is scheduled again.  Less than `most` go without memory: no error, if
+ * one could go. */
 static int
-expire_held(ct_store *store, ct_pending *pending, double now, ct_leavers *leavers)
+expire_held(ct_store *store, ct_pending *pending, double now, size_t most, ct_leavers *leavers)
 {
     uint32_t number = ct_wheel_advance(store->wheel, &store->nodes, now);
     int status = 0;
@@ -600,13 +601,17 @@ expire_held(ct_store *store, ct_pending *pending, double now, ct_leavers *leaver
         ct_node *node = ct_node_at(store, number);
         uint32_t later = node->later;
         node->later = CT_NONE;
-        if (status < 0 || end_of(store, node) > now) {
+        if (end_of(store, node) > now) {
             schedule(store, number);
+        }
+        else if (status < 0 || leavers->count == most) {
+            ct_wheel_put_back(store->wheel, &store->nodes, number);
         }
         else if (reserve_leaver(leavers) < 0
                  || ct_event_reserve_held(&store->base, pending) < 0) {
-            status = CT_NO_MEMORY;
-            schedule(store, number);
+            status = leavers->count == 0 ? CT_NO_MEMORY : 0;
+            most = leavers->count;
+            ct_wheel_put_back(store->wheel, &store->nodes, number);
         }
         else {
             unlink_held(store, pending, number, 1, leavers);
@@ -616,8 +621,20 @@ expire_held(ct_store *store, ct_pending *pending, double now, ct_leavers *leaver
     return status;
 }
 
+Py_ssize_t
+ct_store_count_due(ct_store *store, double now)
+{
+    ct_section section;
+    if (ct_store_begin(store, &section) < 0) {
+        return -1;
+    }
+    size_t count = store->wheel == NULL ? 0 : ct_wheel_count_due(store->wheel, &store->nodes, now);
+    ct_store_end(store, &section);
+    return (Py_ssize_t)count;
+}
+
 int
-ct_store_expire(ct_store *store, double now, ct_leavers *leavers)
+ct_store_expire(ct_store *store, double now, size_t most, ct_leavers *leavers)
 {
     ct_section section;
     ct_pending pending;
@@ -625,7 +642,7 @@ ct_store_expire(ct_store *store, double now, ct_leavers *leavers)
     if (ct_store_begin(store, &section) < 0) {
         return -1;
     }
-    int status = store->wheel == NULL ? 0 : expire_held(store, &pending, now, leavers);
+    int status = store->wheel == NULL ? 0 : expire_held(store, &pending, now, most, leavers);
     ct_store_end(store, &section);
     return finish(&pending, NULL, status);
 }

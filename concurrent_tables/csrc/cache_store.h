@@ -105,7 +105,7 @@ typedef struct ct_store {
     ct_wheel *wheel;      /* NULL until something ends */
     double stale_seconds; /* how long after its end an entry is of use */
     ct_double next_due, told_due; /* of the wheel, and as the clock was told */
-    ct_i64 insertions, left[CT_LEFT_CAUSES]; /* by C; Python counts its own */
+    ct_i64 insertions, left[CT_LEFT_CAUSES]; /* counted without memory */
     ct_int calm;          /* drains in which no miss had come */
     int64_t misses;       /* at the last drain; section */
     ct_int draining;      /* somebody is at it */
@@ -238,8 +238,10 @@ int ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers 
 int ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers);
 /* The same of that one entry if it has ended at `now`; with inf in any case. */
 int ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_leavers *leavers);
-/* Take out what has ended; 0 or -1. */
-int ct_store_expire(ct_store *store, double now, ct_leavers *leavers);
+/* How many may have ended; -1 with an error. */
+Py_ssize_t ct_store_count_due(ct_store *store, double now);
+/* Take out `most` of those that have ended; 0 or -1.  The others stay due. */
+int ct_store_expire(ct_store *store, double now, size_t most, ct_leavers *leavers);
 /* The entry gets another deadline; 1, or 0 when it has left; -1 with an error. */
 int ct_store_reschedule(ct_store *store, uint32_t number, int64_t epoch, double deadline, double now);
 /* Fill `view` with new references: 1, 0 when there is none, -1 with an error. */

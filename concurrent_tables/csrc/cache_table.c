@@ -25,16 +25,38 @@ entries_of(ct_store *store, ct_leavers *leavers, size_t begin)
     return list;
 }
 
-/* The first that left goes into an entry that was made before the change. */
+/* One that left goes into an entry that was made before the change. */
 static PyObject *
-first_into(PyObject *blank, ct_store *store, const ct_leavers *leavers)
+into(PyObject *blank, ct_store *store, const ct_leavers *leavers, size_t which)
 {
-    const ct_view *view = &leavers->items[0];
+    const ct_view *view = &leavers->items[which];
     Py_INCREF(view->key);
     Py_INCREF(view->value);
     Py_XINCREF(view->cells);
     ct_entry_fill(blank, store, view);
     return blank;
+}
+
+/* As many blank entries, or less when there is no memory for more, and None then; NULL with an error.  No
+ * list: without memory for its items, PyList_New of CPython 3.14 without the GIL frees memory twice. */
+static PyObject *
+blanks(ct_store *store, Py_ssize_t count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    for (Py_ssize_t i = 0; tuple != NULL && i < count; i++) {
+        PyObject *blank = ct_entry_blank(store);
+        if (blank == NULL && i == 0) {
+            Py_CLEAR(tuple);
+        }
+        else if (blank == NULL) {
+            PyErr_Clear();
+            blank = Py_NewRef(Py_None);
+        }
+        if (tuple != NULL) {
+            PyTuple_SET_ITEM(tuple, i, blank);
+        }
+    }
+    return tuple;
 }
 
 static int
@@ -79,7 +101,7 @@ put_entry(ct_store *store, PyObject *entry, ct_put *put, PyObject **old)
             }
         }
         if (put->had_old && old != NULL) {
-            *old = first_into(Py_NewRef(blank), store, &leavers);
+            *old = into(Py_NewRef(blank), store, &leavers, 0);
         }
     }
     Py_XDECREF(blank);
@@ -179,29 +201,72 @@ table_pop(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     int status = ct_store_pop(CT_STORE(self), args[0], &leavers);
     PyObject *result = status < 0    ? NULL
                        : status == 0 ? Py_NewRef(args[1])
-                                     : first_into(Py_NewRef(blank), CT_STORE(self), &leavers);
+                                     : into(Py_NewRef(blank), CT_STORE(self), &leavers, 0);
     Py_DECREF(blank);
     ct_leavers_drop(CT_STORE(self), &leavers);
     return result;
 }
 
-/* _expire(now) -> the entries that ended, taken out. */
+/* Fill as many of the blank entries as have ended, and put None after them; 0 or -1. */
+static int
+expire_into(ct_store *store, PyObject *tuple, double now)
+{
+    ct_leavers leavers;
+    size_t room = 0, size = (size_t)PyTuple_GET_SIZE(tuple);
+    while (room < size && PyTuple_GET_ITEM(tuple, room) != Py_None) {
+        room++;
+    }
+    ct_leavers_init(&leavers);
+    int status = ct_store_expire(store, now, room, &leavers);
+    for (size_t i = 0; i < leavers.count; i++) {
+        into(PyTuple_GET_ITEM(tuple, i), store, &leavers, i);
+    }
+    for (size_t i = leavers.count; i < size; i++) {
+        PyObject *blank = PyTuple_GET_ITEM(tuple, i);
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(Py_None));
+        Py_DECREF(blank);
+    }
+    ct_leavers_drop(store, &leavers);
+    return status;
+}
+
+/* _expire(now) -> the entries that ended, taken out, and None after them; call it again until there is
+ * none.  An iterator: everything is allocated before the change. */
 static PyObject *
 table_expire(PyObject *self, PyObject *now)
 {
-    ct_leavers leavers;
     double seconds = PyFloat_AsDouble(now);
     if (seconds == -1.0 && PyErr_Occurred()) {
         return NULL;
     }
-    ct_leavers_init(&leavers);
-    int status = ct_store_expire(CT_STORE(self), seconds, &leavers);
-    PyObject *result = entries_of(CT_STORE(self), &leavers, 0);
-    ct_leavers_drop(CT_STORE(self), &leavers);
-    if (status < 0) {
-        Py_CLEAR(result);
+    Py_ssize_t due = ct_store_count_due(CT_STORE(self), seconds);
+    PyObject *tuple = due < 0 ? NULL : blanks(CT_STORE(self), due);
+    PyObject *iterator = tuple == NULL ? NULL : PyObject_GetIter(tuple);
+    if (iterator != NULL && expire_into(CT_STORE(self), tuple, seconds) < 0) {
+        Py_CLEAR(iterator);
     }
-    return result;
+    Py_XDECREF(tuple);
+    return iterator;
+}
+
+/* _count(which): one more of the numbers that _tallies() gives. */
+static PyObject *
+table_count(PyObject *self, PyObject *which)
+{
+    long number = PyLong_AsLong(which);
+    if (number == 0) {
+        ct_fetch_add_relaxed(&CT_STORE(self)->insertions, 1);
+    }
+    else if (number > 0 && number <= CT_LEFT_CAUSES) {
+        ct_fetch_add_relaxed(&CT_STORE(self)->left[number - 1], 1);
+    }
+    else {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "_count() takes the place of a number in _tallies()");
+        }
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* _touch(entry, deadline, now) -> whether it is there. */
@@ -359,7 +424,7 @@ table_books(PyObject *self, PyObject *Py_UNUSED(unused))
                          (long long)chains[CT_PROTECTED].weight);
 }
 
-/* _tallies() -> insertions and removals by cause that Python has not counted. */
+/* _tallies() -> insertions and removals by cause. */
 static PyObject *
 table_tallies(PyObject *self, PyObject *Py_UNUSED(unused))
 {
@@ -458,7 +523,7 @@ table_dealloc(PyObject *self)
 
 #define FAST(name, body) {name, (PyCFunction)(void (*)(void))body, METH_FASTCALL, NULL}
 
-enum { OWN_METHODS = 14 };
+enum { OWN_METHODS = 15 };
 
 static PyMethodDef table_methods[OWN_METHODS + 4 + 1] = {
     FAST("get", table_get),
@@ -470,6 +535,7 @@ static PyMethodDef table_methods[OWN_METHODS + 4 + 1] = {
     {"items", table_items, METH_NOARGS, NULL},
     {"values", table_values, METH_NOARGS, NULL},
     {"_expire", table_expire, METH_O, NULL},
+    {"_count", table_count, METH_O, NULL},
     {"_touch", table_touch, METH_VARARGS, NULL},
     {"_drain", table_drain, METH_NOARGS, NULL},
     {"_next_due", table_next_due, METH_NOARGS, NULL},

@@ -36,6 +36,29 @@ ct_wheel_next_due(const ct_wheel *wheel)
     return (double)wheel->next_tick / TICKS_PER_SECOND;
 }
 
+static void
+put_in(ct_wheel *wheel, ct_slab *nodes, uint32_t number, int power, int64_t turn)
+{
+    uint32_t bucket = (uint32_t)(turn & (CT_WHEEL_BUCKETS - 1));
+    uint32_t *first = &wheel->first[power][bucket];
+    int64_t tick = turn << (STEP_LOG2 * power);
+    ct_node *node = at(nodes, number);
+    node->later = *first;
+    node->earlier = FIRST_BIT | (uint32_t)power << 8 | bucket;
+    if (*first != CT_NONE) {
+        at(nodes, *first)->earlier = number;
+    }
+    *first = number;
+    wheel->occupied[power][bucket / 64] |= UINT64_C(1) << (bucket % 64);
+    wheel->next_tick = tick < wheel->next_tick ? tick : wheel->next_tick;
+}
+
+void
+ct_wheel_put_back(ct_wheel *wheel, ct_slab *nodes, uint32_t number)
+{
+    put_in(wheel, nodes, number, 0, wheel->now);
+}
+
 void
 ct_wheel_schedule(ct_wheel *wheel, ct_slab *nodes, uint32_t number, double end)
 {
@@ -48,19 +71,7 @@ ct_wheel_schedule(ct_wheel *wheel, ct_slab *nodes, uint32_t number, double end)
     while (((int64_t)FINE << (STEP_LOG2 * power)) < tick - wheel->now) {
         power++;
     }
-    int64_t turn = tick >> (STEP_LOG2 * power);
-    tick = turn << (STEP_LOG2 * power);
-    uint32_t bucket = (uint32_t)(turn & (CT_WHEEL_BUCKETS - 1));
-    uint32_t *first = &wheel->first[power][bucket];
-    ct_node *node = at(nodes, number);
-    node->later = *first;
-    node->earlier = FIRST_BIT | (uint32_t)power << 8 | bucket;
-    if (*first != CT_NONE) {
-        at(nodes, *first)->earlier = number;
-    }
-    *first = number;
-    wheel->occupied[power][bucket / 64] |= UINT64_C(1) << (bucket % 64);
-    wheel->next_tick = tick < wheel->next_tick ? tick : wheel->next_tick;
+    put_in(wheel, nodes, number, power, tick >> (STEP_LOG2 * power));
 }
 
 void
@@ -108,7 +119,37 @@ typedef struct {
     ct_slab *nodes;
     int64_t now;
     uint32_t found;
+    size_t count;
 } harvest;
+
+static harvest
+begin_harvest(const ct_wheel *wheel, ct_slab *nodes, double now)
+{
+    harvest into = {nodes, wheel->now, CT_NONE, 0};
+    double tick = floor(now * TICKS_PER_SECOND);
+    if (tick > (double)wheel->now && tick < 9e18) {
+        into.now = (int64_t)tick;
+    }
+    return into;
+}
+
+static void
+count_if_due(ct_wheel *wheel, int power, int bucket, int64_t tick, void *arg)
+{
+    harvest *into = arg;
+    uint32_t number = tick > into->now ? CT_NONE : wheel->first[power][bucket];
+    for (; number != CT_NONE; number = at(into->nodes, number)->later) {
+        into->count++;
+    }
+}
+
+size_t
+ct_wheel_count_due(ct_wheel *wheel, ct_slab *nodes, double now)
+{
+    harvest into = begin_harvest(wheel, nodes, now);
+    each_bucket(wheel, count_if_due, &into);
+    return into.count;
+}
 
 static void
 empty_if_due(ct_wheel *wheel, int power, int bucket, int64_t tick, void *arg)
@@ -140,11 +181,7 @@ note_earliest(ct_wheel *wheel, int power, int bucket, int64_t tick, void *Py_UNU
 uint32_t
 ct_wheel_advance(ct_wheel *wheel, ct_slab *nodes, double now)
 {
-    harvest into = {nodes, wheel->now, CT_NONE};
-    double tick = floor(now * TICKS_PER_SECOND);
-    if (tick > (double)wheel->now && tick < 9e18) {
-        into.now = (int64_t)tick;
-    }
+    harvest into = begin_harvest(wheel, nodes, now);
     each_bucket(wheel, empty_if_due, &into);
     wheel->now = into.now;
     wheel->next_tick = INT64_MAX;

@@ -23,6 +23,10 @@ void ct_wheel_schedule(ct_wheel *wheel, ct_slab *nodes, uint32_t number, double 
 void ct_wheel_cancel(ct_wheel *wheel, ct_slab *nodes, uint32_t number);
 /* Take out what is in the buckets that are due at `now`: a list by `later`.  Some of them end later. */
 uint32_t ct_wheel_advance(ct_wheel *wheel, ct_slab *nodes, double now);
+/* What such a list had, and stays due. */
+void ct_wheel_put_back(ct_wheel *wheel, ct_slab *nodes, uint32_t number);
+/* How many entries are in the buckets that are due at `now`. */
+size_t ct_wheel_count_due(ct_wheel *wheel, ct_slab *nodes, double now);
 double ct_wheel_next_due(const ct_wheel *wheel); /* seconds, or inf; `wheel` may be NULL */
 
 #endif

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -527,3 +528,55 @@ def test_wait_for_in_a_thread(cache_type: Any) -> None:
     cache.set("k", 5)
     thread.join()
     assert outcome == [("value", 5)]
+
+
+class Touchy:
+    """A key of which one comparison with another raises: that whose turn it is."""
+
+    raises_at = -1
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        Touchy.raises_at -= 1
+        if Touchy.raises_at == 0:
+            raise ZeroDivisionError
+        return self is other
+
+
+def test_a_look_that_raises_leaves_no_flight(cache_type: Any) -> None:
+    """Each comparison of the key on the way to its loader raises once; then it is loaded."""
+    failures = 0
+    for turn in range(1, 20):
+        cache = cache_type(10)
+        cache.set(Touchy(), "another")
+        key = Touchy()
+        Touchy.raises_at = turn
+        try:
+            cache.get_or_load(key, lambda _: "loaded")
+        except ZeroDivisionError:
+            failures += 1
+        Touchy.raises_at = -1
+        assert len(cache._flights) == 0
+        assert cache.get_or_load(key, lambda _: "loaded") == "loaded"
+    assert failures >= 2
+
+
+def test_a_look_of_a_task_that_raises_leaves_no_flight(cache_type: Any) -> None:
+    async def load(_: Any) -> str:
+        return "loaded"
+
+    async def main() -> None:
+        for turn in range(1, 20):
+            cache = cache_type(10)
+            cache.set(Touchy(), "another")
+            key = Touchy()
+            Touchy.raises_at = turn
+            with suppress(ZeroDivisionError):
+                await cache.aget_or_load(key, load)
+            Touchy.raises_at = -1
+            assert len(cache._flights) == 0
+            assert await cache.aget_or_load(key, load) == "loaded"
+
+    asyncio.run(main())
