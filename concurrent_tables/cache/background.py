@@ -1,7 +1,8 @@
 """Threads for refreshes and for loads with a timeout: none of them waits for work.
 
 A refresh goes to one of a few workers, which end when nothing is left to do. A load with a timeout gets a
-thread of its own, since its callers may leave it behind. All are daemons: they do not hold up the exit.
+thread of its own, since its callers may leave it behind. All are daemons where there can be such: they
+do not hold up the exit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from .._hooks import report_unraisable
 from .._waits import PerProcess
 
-__all__ = ["enqueue", "idle", "me", "start"]
+__all__ = ["enqueue", "idle", "me", "new_thread", "start"]
 
 me = threading.get_ident
 
@@ -34,7 +35,15 @@ _crew = PerProcess(_Crew)
 
 def start(job: Callable[[], object], name: str) -> None:
     """Run `job` in a thread of its own; RuntimeError when no thread can be started."""
-    threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=True).start()
+    new_thread(job, name).start()
+
+
+def new_thread(job: Callable[[], object], name: str) -> threading.Thread:
+    """A thread to be started. A daemon, except in isolated subinterpreters, which allow none."""
+    try:
+        return threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=True)
+    except RuntimeError:
+        return threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=False)
 
 
 def enqueue(job: Callable[[], object]) -> None:

@@ -4,6 +4,7 @@ It exists while a cache has something to expire, sleeps until the next bucket of
 and keeps no cache alive: of a cache it knows a weak reference and a `Due`, the time at which to call.
 A forked child starts its own thread at the next write; until then its caches expire on access. Where
 no thread can be started (at the end of the interpreter, in some subinterpreters), they do so as well.
+The thread ends when an interpreter begins to end: a subinterpreter must not find it then.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from math import inf
 from typing import Any
 
 from .._hooks import report_unraisable
 from .._waits import PerProcess
+from .background import new_thread
 from .holding import holding
 
 __all__ = ["Due", "idle", "watch_over"]
 
 _LONGEST_SLEEP_SECONDS = 3600.0
+_END_SECONDS = 1.0  # how long the end of an interpreter waits for a listener that the clock calls
 
 
 class Due:
@@ -46,6 +50,7 @@ class _State:
     thread: threading.Thread | None = None
     process = 0
     planned = inf
+    ending = False  # the interpreter is
 
 
 class _Inside:
@@ -70,6 +75,8 @@ def watch_over(due: Due) -> None:
         return
     with _Inside():
         _State.members[id(due)] = due
+        if _State.ending:
+            return
         if not _running():
             _start()
         elif due.at < _State.planned:
@@ -87,13 +94,34 @@ def _running() -> bool:
 
 
 def _start() -> None:
-    thread = threading.Thread(target=_run, name="concurrent_tables-clock", daemon=True)
     _State.planned = -inf  # it looks at everything first
-    _State.thread, _State.process = thread, os.getpid()
     try:
+        thread = new_thread(_run, "clock")
+        _State.thread, _State.process = thread, os.getpid()
         thread.start()
     except RuntimeError:
         _State.thread = None
+
+
+def _finish() -> None:
+    """The interpreter begins to end."""
+    with _Inside() as condition:
+        _State.ending = True
+        thread = _State.thread if _running() else None
+        condition.notify()
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(_END_SECONDS)
+
+
+def _at_the_end(function: Any) -> None:
+    """Call `function` before threads are waited for, where this version of Python can do that."""
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        with suppress(RuntimeError):  # it is ending
+            register(function)
+
+
+_at_the_end(_finish)
 
 
 def _gone(owner: Any) -> None:
@@ -107,6 +135,9 @@ def _gone(owner: Any) -> None:
 def _run() -> None:
     while True:
         with _Inside() as condition:
+            if _State.ending:
+                _State.thread = None
+                return
             due = min([member.at for member in list(_State.members.values())], default=inf)
             if due == inf:
                 _State.thread = None
