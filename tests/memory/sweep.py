@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.support import Named, Trackable, new
@@ -29,6 +31,7 @@ LIMIT = 600  # no operation here makes so many allocations
 # MemoryErrors while normalizing exceptions") when it cannot even make the traceback.
 LENGTHS = (1, 100_000) if sys.version_info >= (3, 12) else (1, 5)
 OUT = "out of memory"
+GIVE_UP_SECONDS = 10.0
 
 Operation = Callable[[Any, "World"], Any]
 
@@ -62,7 +65,7 @@ class World:
         if state == "shared":
             thread = threading.Thread(target=lambda: len(self.table) + (self.old[0] in self.table))
             thread.start()
-            thread.join()
+            _wait_for_end(thread)
         elif state == "watched" and hasattr(self.table, "subscribe"):
             self.told = self.table.subscribe(64)
             self.table.watch(self.heard.append)
@@ -133,6 +136,19 @@ class World:
         alive = self._alive
         self.__dict__.clear()
         self._alive = alive
+
+
+def _wait_for_end(thread: threading.Thread) -> None:
+    """Until the system has ended it, too.
+
+    Before 3.13, join() returns while the thread still frees its state, without the GIL: beside the
+    replacement of the interpreter's allocators, which is no atomic step, that can crash.
+    """
+    thread.join()
+    task = Path(f"/proc/self/task/{thread.native_id}")
+    end = time.monotonic() + GIVE_UP_SECONDS
+    while task.exists() and time.monotonic() < end:
+        time.sleep(0)
 
 
 def _attempt(world: World, operation: Operation, start: int, stop: int) -> str:
