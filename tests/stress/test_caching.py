@@ -166,10 +166,10 @@ class TellsOfWhatNeverWas:
     """A load that was not kept is told to have left."""
 
     def _exchange(self, entry: Any) -> Any:
-        old, kept = super()._exchange(entry)  # type: ignore[misc]
-        if not kept:
+        old = super()._exchange(entry)  # type: ignore[misc]
+        if old is None:
             self._tell(entry, "invalidated")  # type: ignore[attr-defined]
-        return old, kept
+        return old
 
 
 class CountsNoMisses:
