@@ -53,6 +53,29 @@ class _Report:
         return self.seen
 
 
+class _Relay:
+    """What the watch calls.
+
+    Watches of builtin dicts live in a registry of the process. A keys function may know an object that
+    has both cache and dict: kept alive from there, none of them would ever go.
+    """
+
+    __slots__ = ("_following", "watching")
+
+    def __init__(self, following: Following) -> None:
+        self.watching: Watch | None = None
+        self._following = weakref.ref(following, self._ended)
+
+    def __call__(self, event: Event) -> None:
+        following = self._following()
+        if following is not None:
+            following._changed(event)
+
+    def _ended(self, _: object) -> None:
+        if self.watching is not None:
+            self.watching.cancel()
+
+
 class Following:
     """The watch behind one `invalidate_on`; also a context manager that cancels itself.
 
@@ -69,7 +92,8 @@ class Following:
         self._last: _Report | None = None
         self._cache = weakref.ref(cache, self._ended)
         self._watch: Watch | None = None
-        self._watch = watch(table, self._changed)
+        relay = _Relay(self)
+        self._watch = relay.watching = watch(table, relay)
 
     @property
     def active(self) -> bool:

@@ -136,3 +136,23 @@ def test_it_keeps_neither_side_alive(ct: Any, cache_type: Any) -> None:
     del table
     gc.collect()
     assert ended and cache.get("a") == 1
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_an_owner_of_both_sides_is_collected(ct: Any, cache_type: Any, name: str) -> None:
+    """Though the keys function knows it, and watches of builtin dicts belong to the process."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.table, self.cache = make(ct, name), cache_type()
+            self.cache.invalidate_on(self.table, keys=lambda event: self.keys)
+            self.keys: tuple[str, ...] = ("b",)
+
+    owner = Owner()
+    owner.cache.set("b", 1)
+    owner.table["a"] = 1
+    assert "b" not in owner.cache
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is None
