@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from concurrent_tables.cache.cache import make_cache_type
-from concurrent_tables.cache.parts import parts
-from tests.memory.cache_sweep import CacheSweep, CacheWorld
 from tests.memory.sweep import CAN_FAIL
+from tests.support import implementation_environment, run_child
 
 pytestmark = [
     pytest.mark.skipif(
@@ -23,77 +19,8 @@ pytestmark = [
         reason="CPython 3.12 and 3.13 crash when they have no memory for a closure",
     ),
 ]
-
-
-def _later(world: CacheWorld, seconds: float) -> None:
-    world.now += seconds
-
-
-def _expired(cache: Any, world: CacheWorld, seconds: float) -> None:
-    world.now = 100.0 + seconds
-    cache.expire()
-
-
-def _met(cache: Any, world: CacheWorld) -> None:
-    """Expired entries that a read, a write and a removal meet."""
-    world.now = 145.0
-    cache.get(world.old[0])
-    cache.pop(world.old[1], None)
-    cache.set(world.old[2], world.values[15])
-
-
-def _fallen(cache: Any, world: CacheWorld) -> None:
-    cache.invalidate_tag("tag")
-    cache.expire()
-
-
-OPERATIONS: dict[str, Any] = {
-    "get": lambda c, w: (c.get(w.old[1]), c.get("plain"), c.get(w.fresh[0])),
-    "get_many": lambda c, w: c.get_many(w.old),
-    "in": lambda c, w: (w.old[1] in c, len(c)),
-    "keys": lambda c, w: (c.keys(), c.items()),
-    "stats": lambda c, w: (c.stats(), c.info(), repr(c)),
-    "set": lambda c, w: c.set(w.fresh[0], w.values[15]),
-    "set str": lambda c, w: c.set("name", w.values[15]),
-    "set over": lambda c, w: c.set(w.old[1], w.values[15]),
-    "set ttl": lambda c, w: c.set(w.fresh[1], w.values[15], ttl=7.0),
-    "set ttl 0": lambda c, w: c.set(w.old[1], w.values[15], ttl=0),
-    "set tags": lambda c, w: c.set(w.fresh[1], w.values[15], tags=w.tags),
-    "pop": lambda c, w: c.pop(w.old[1]),
-    "pop default": lambda c, w: c.pop(w.fresh[1], None),
-    "touch": lambda c, w: c.touch(w.old[1], 500.0),
-    "touch 0": lambda c, w: c.touch(w.old[1], 0),
-    "expires_in": lambda c, w: c.expires_in(w.old[1]),
-    "load": lambda c, w: c.get_or_load(w.fresh[1], w.to_value),
-    "load over expired": lambda c, w: (_later(w, 25.0), c.get_or_load(w.old[0], w.to_value)),
-    "load tags": lambda c, w: c.get_or_load(w.fresh[1], w.to_value, tags=w.tags),
-    "load_many": lambda c, w: c.load_many(w.fresh[:1], w.to_many),
-    "invalidate": lambda c, w: c.invalidate(w.old[1]),
-    "invalidate_tag": lambda c, w: c.invalidate_tag("other"),
-    "fallen": _fallen,
-    "invalidate_where": lambda c, w: c.invalidate_where(w.odd),
-    "expire one": lambda c, w: _expired(c, w, 25.0),
-    "expire some": lambda c, w: _expired(c, w, 60.0),
-    "expire all": lambda c, w: _expired(c, w, 5000.0),
-    "due": lambda c, w: (_later(w, 60.0), c._expire_due()),
-    "met expired": _met,
-    "clear": lambda c, w: c.clear(),
-    "watch": lambda c, w: c.watch(w.ignored).cancel(),
-    "table": lambda c, w: (c._table.items(), c._table.values(), c._table.get(w.old[1])),
-    "table books": lambda c, w: (c._table._books(), c._table._tallies(), c._table._next_due()),
-}
-
-
-@pytest.fixture
-def few_to_collect() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 CASES = [
-    (None, "own"),
+    ("none", "own"),
     ("lru", "shared"),
     ("lru", "watched"),
     ("tinylfu", "own"),
@@ -102,17 +29,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("policy", "state"), CASES)
-@pytest.mark.usefixtures("few_to_collect")
-@pytest.mark.timeout(240)
-def test_every_operation_of_a_cache(ct: Any, policy: str | None, state: str) -> None:
+@pytest.mark.timeout(400)
+def test_every_operation_of_a_cache(ct: Any, policy: str, state: str) -> None:
     if ct.IMPLEMENTATION == "python":
         pytest.skip("the twin runs as Python code, of which the interpreter may fail any line")
-    cache_type = make_cache_type(parts("c"), None)
-    problems = {}
-    for label, operation in OPERATIONS.items():
-        if sys.version_info < (3, 12) and label.startswith("load"):
-            continue  # ContextVar.set() of CPython 3.11 crashes without memory
-        sweep = CacheSweep(lambda: CacheWorld(cache_type, policy, state), operation)
-        if found := sweep.run(ct.reclaim.flush):
-            problems[label] = found[:4]
-    assert not problems, "\n".join(f"{label}: {found}" for label, found in problems.items())
+    done = run_child(
+        ["-m", "tests.memory.cache_operations", policy, state],
+        timeout=380,
+        **implementation_environment(ct),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
