@@ -200,6 +200,16 @@ def test_nothing_exact_is_concluded_where_not_every_order_was_run() -> None:
     assert not admissible(woven, [], lambda: None, patient=True).exact
 
 
+def test_orders_of_whole_calls_are_cut_off_as_well() -> None:
+    """Three threads of three calls have 1,680 of them, and one call with steps brings both lists."""
+    update = call("a.update([K0])", Effect.STEPS, result=Result.LOOSE, steps=("a.update([K0])",))
+    one = scenario("make(C0)", *[(update, update, update)] * 3)
+    woven = weave(one, Subject(target_of(Counter)), spinning=False)
+    ran: list[int] = []
+    assert not admissible(woven, [], lambda: ran.append(1), patient=True).exact
+    assert len(ran) <= 801, len(ran)
+
+
 def test_results_are_frozen_in_one_form_whatever_an_order_gives() -> None:
     values = Values("tuple", "int", 1, 1)
     pop = call("a.pop()")
