@@ -35,7 +35,9 @@ enum { CT_STRIPES = 32, CT_CALM_OVERWRITES = 32, CT_MAX_OWN_RESTARTS = 1000,
 /* Statuses of the write functions. */
 enum { CT_DONE = 1, CT_NOT_MET = 0, CT_FAILED = -1 /* error set */, CT_NO_MEMORY = -2 /* not set */ };
 
-/* Lock-free overwrites of one thread, or of those that share one: begun before it shows, counted after. */
+/* Lock-free overwrites of one thread, or of those that share a stripe.  `begun` is raised (release) before the
+ * swap that shows the value, `count` (release) after it.  Who has acquired the value from its slot therefore
+ * acquires a `begun` that has it, and waits until `count` (acquire) has it, too: ct_await_overwrites. */
 typedef struct {
     ct_u64 begun, count;
     char pad[64 - 2 * sizeof(ct_u64)];
