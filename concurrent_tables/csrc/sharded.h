@@ -4,7 +4,7 @@
 
 #include "table.h"
 
-enum { CT_SHARDS_MAX = 1024, CT_SHARDS_DEFAULT = 16, CT_COLLECT_TRIES = 8 };
+enum { CT_SHARDS_MAX = 1 << CT_MAX_SHARDS_LOG2, CT_SHARDS_DEFAULT = 16, CT_COLLECT_TRIES = 8 };
 
 typedef struct {
     PyObject_HEAD

@@ -287,6 +287,17 @@ met(const ct_change *change, PyObject *old)
     return change->condition != CT_IF_SAME || change->same == old;
 }
 
+/* Record numbers are unique; those beyond share one stripe.  The first threads get every other one: processors
+ * fetch cache lines in pairs. */
+CT_INLINE unsigned int
+ct_stripe_number(unsigned int record)
+{
+    if (CT_UNLIKELY(record >= CT_STRIPES)) {
+        return CT_STRIPES;
+    }
+    return record < CT_STRIPES / 2 ? 2 * record : 2 * record - CT_STRIPES + 1;
+}
+
 /* Where the thread counts its overwrites; NULL while nobody else reads the table. */
 CT_INLINE ct_stripe *
 stripe_of(ct_table *t, ct_record *self, int alone)
@@ -295,8 +306,7 @@ stripe_of(ct_table *t, ct_record *self, int alone)
         return NULL;
     }
     ct_stripe *stripes = ct_load_acquire(&t->stripes);
-    /* Record numbers are unique; those beyond share one stripe. */
-    return &stripes[self->number < CT_STRIPES ? self->number : CT_STRIPES];
+    return &stripes[ct_stripe_number(self->number)];
 }
 
 CT_INLINE void
