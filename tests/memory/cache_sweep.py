@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.memory.sweep import LENGTHS, OUT, Key, _testcapi
+from tests.memory.sweep import OUT, Key, attempt, go_through, wait_for_end, without_collections
 from tests.support import Trackable
 
 QUIET = 25  # so many n's in a row without an error: the operation has its memory
@@ -56,7 +56,7 @@ class CacheWorld:
         if state == "shared":
             thread = threading.Thread(target=lambda: self.cache.get("plain"))
             thread.start()
-            thread.join()
+            wait_for_end(thread)
         elif state == "watched":
             self.cache.watch(self.ignored)
 
@@ -146,15 +146,12 @@ class CacheSweep:
         self.worlds: list[tuple[CacheWorld, str]] = []
 
     def run(self, flush: Callable[[], Any]) -> list[str]:
-        collecting = gc.isenabled()
-        gc.disable()  # a collection amid failing allocations is the interpreter's own affair
         hook = sys.unraisablehook
         try:
-            self._run()
+            with without_collections():
+                self._run()
         finally:
             sys.unraisablehook = hook
-            if collecting:
-                gc.enable()
         for world, _ in self.worlds:
             world.drop()
         for _ in range(3):
@@ -175,19 +172,12 @@ class CacheSweep:
             self.after = world.contents()
             world.judge(self.before, self.after)
             self.worlds.append((world, "undisturbed"))
-        for length in LENGTHS:
-            quiet = 0
-            for n in range(LIMIT):
-                quiet = 0 if self._one(n, length) else quiet + 1
-                if quiet == QUIET:
-                    break
-            else:
-                self.problems.append(f"still fails with allocation {LIMIT} failing")
+        self.problems += go_through(self._one, quiet=QUIET, limit=LIMIT)
 
     def _one(self, n: int, length: int) -> bool:
         world = self.make()
         sys.unraisablehook = world.report
-        ended = self._attempt(world, n, n + length)
+        ended = attempt(world.cache, world, self.operation, n, length)
         where = f"n={n} length={length} ({ended})"
         self.worlds.append((world, where))
         try:
@@ -205,20 +195,3 @@ class CacheSweep:
         # never dies, and that keeps every frame it passed.
         gc.collect()
         return ended != "done" or world.reported > 0
-
-    def _attempt(self, world: CacheWorld, start: int, stop: int) -> str:
-        cache = world.cache
-        _testcapi.set_nomemory(start, stop)
-        try:
-            self.operation(cache, world)
-            _testcapi.remove_mem_hooks()
-            return "done"
-        except MemoryError:
-            _testcapi.remove_mem_hooks()
-            return OUT
-        except Exception as error:
-            _testcapi.remove_mem_hooks()
-            text = f"{type(error).__name__}: {error}"
-            return OUT if "can't allocate lock" in text else text
-        finally:
-            _testcapi.remove_mem_hooks()

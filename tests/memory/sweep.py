@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class World:
         if state == "shared":
             thread = threading.Thread(target=lambda: len(self.table) + (self.old[0] in self.table))
             thread.start()
-            _wait_for_end(thread)
+            wait_for_end(thread)
         elif state == "watched" and hasattr(self.table, "subscribe"):
             self.told = self.table.subscribe(64)
             self.table.watch(self.heard.append)
@@ -138,7 +139,7 @@ class World:
         self._alive = alive
 
 
-def _wait_for_end(thread: threading.Thread) -> None:
+def wait_for_end(thread: threading.Thread) -> None:
     """Until the system has ended it, too.
 
     Before 3.13, join() returns while the thread still frees its state, without the GIL: beside the
@@ -151,12 +152,13 @@ def _wait_for_end(thread: threading.Thread) -> None:
         time.sleep(0)
 
 
-def _attempt(world: World, operation: Operation, start: int, stop: int) -> str:
-    """Run the operation with allocations start..stop failing: "done", OUT, or another error."""
-    table = world.table
-    _testcapi.set_nomemory(start, stop)
+def attempt(
+    subject: Any, world: Any, operation: Callable[[Any, Any], Any], n: int, length: int
+) -> str:
+    """Run the operation with `length` allocations from n on failing: "done", OUT, or another error."""
+    _testcapi.set_nomemory(n, n + length)
     try:
-        operation(table, world)
+        operation(subject, world)
         _testcapi.remove_mem_hooks()
         return "done"
     except MemoryError:
@@ -168,6 +170,35 @@ def _attempt(world: World, operation: Operation, start: int, stop: int) -> str:
         return OUT if "can't allocate lock" in text else text  # what threading.Lock() says
     finally:
         _testcapi.remove_mem_hooks()
+
+
+def go_through(one: Callable[[int, int], bool], *, quiet: int, limit: int) -> list[str]:
+    """Call `one(n, length)`, which says whether that failure was noticed, until `quiet` were not.
+
+    Returns a problem for each length with which even `limit` n's did not suffice.
+    """
+    problems = []
+    for length in LENGTHS:
+        unnoticed = 0
+        for n in range(limit):
+            unnoticed = 0 if one(n, length) else unnoticed + 1
+            if unnoticed == quiet:
+                break
+        else:
+            problems.append(f"still fails with allocation {limit} failing, length={length}")
+    return problems
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """A collection amid failing allocations is the interpreter's own affair."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _queued(world: World) -> list[Any]:
@@ -225,13 +256,8 @@ class Sweep:
 
     def run(self) -> list[str]:
         """Go through all n's; what was wrong, in words."""
-        collecting = gc.isenabled()
-        gc.disable()  # a collection amid failing allocations is the interpreter's own affair
-        try:
+        with without_collections():
             self._run()
-        finally:
-            if collecting:
-                gc.enable()
         return self.problems
 
     def _run(self) -> None:
@@ -243,21 +269,14 @@ class Sweep:
             self.worlds.append(world)
             self.attempts.append("undisturbed")
         self.reclaim = world.ct.reclaim
-        for length in LENGTHS:
-            quiet = 0
-            for n in range(LIMIT):
-                quiet = 0 if self._one(n, length) else quiet + 1
-                if quiet == QUIET:
-                    break
-            else:
-                self.problems.append(f"still fails with allocation {LIMIT} failing")
+        self.problems += go_through(self._one, quiet=QUIET, limit=LIMIT)
         self._leaks()
 
     def _one(self, n: int, length: int) -> bool:
         """One attempt with `length` allocations from n on failing; whether the operation said so."""
         world = self.make()
         version = getattr(world.table, "version", 0)
-        ended = _attempt(world, self.operation, n, n + length)
+        ended = attempt(world.table, world, self.operation, n, length)
         self.worlds.append(world)
         self.attempts.append(f"n={n} length={length} ({ended})")
         try:
