@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from .cli_run import check_writable
 from .documents import Document, Finding, read_documents
 from .lanes import lanes_of_history, outcome_table
+from .options import check_writable
 from .report import unmet_lines
 from .verdicts import ExitStatus
 
@@ -34,7 +34,7 @@ def add_report_command(commands: Any) -> None:
 
 def _report(parsed: argparse.Namespace) -> int:
     documents = read_documents(parsed.file)
-    check_writable(parsed.html)
+    check_writable(html=parsed.html)
     if parsed.html:
         from .html.page import write_page
 

@@ -12,7 +12,13 @@ from typing import Any, NoReturn
 from . import environment
 from .campaign import run_campaign, selection
 from .lastresort import LastResort
-from .options import DEFAULT_SECONDS, DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, UsageError
+from .options import (
+    DEFAULT_SECONDS,
+    DEFAULT_STALL_SECONDS,
+    DEFAULT_THREADS,
+    Options,
+    check_writable,
+)
 from .report import Silent, open_report, write_json
 from .repro.command import add_minimise_options
 from .serial.command import add_serial_options, run_serial
@@ -20,7 +26,7 @@ from .targets import Target, default_targets, resolve
 from .verdicts import CampaignResult, ExitStatus
 from .workloads import WORKLOADS, applicable
 
-__all__ = ["EPILOG", "add_run_command", "check_writable", "leave", "see_current_directory"]
+__all__ = ["EPILOG", "add_run_command", "leave", "see_current_directory"]
 
 EPILOG = (
     "exit status: 0 no violation seen, 1 violation, 2 usage error, 3 nothing exercised, "
@@ -85,7 +91,7 @@ def _run(parsed: argparse.Namespace) -> int:
         return _list(targets, options, everything=parsed.target is None)
     json_on_stdout = parsed.json == "-"
     report = open_report(plain=parsed.plain, json_on_stdout=json_on_stdout)
-    check_writable(parsed.json)
+    check_writable(json=parsed.json)
     report.open(environment.describe(), options.as_json())
     if not faulthandler.is_enabled():
         faulthandler.enable()  # a crash of the interpreter shows where its threads were
@@ -149,17 +155,6 @@ def _list(targets: list[Target], options: Options, *, everything: bool) -> int:
             if everything:
                 print(f"{'':16} {', '.join(fitting)}")
     return ExitStatus.CLEAN if chosen else ExitStatus.NOTHING_EXERCISED
-
-
-def check_writable(path: str | None) -> None:
-    """Better before a long run than after it."""
-    if path in (None, "-"):
-        return
-    try:
-        with open(path, "a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise UsageError(f"--json {path}: {error.strerror or error}") from error
 
 
 def _write_json(path: str | None, result: CampaignResult) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from . import environment
-from .options import UsageError
+from .options import UsageError, check_writable
 from .selftest import WAYS, run_selftest
 from .verdicts import ExitStatus
 
@@ -60,8 +60,7 @@ def _selftest(parsed: argparse.Namespace) -> int:
         if not parsed.quiet:
             print(line, file=out, flush=True)
 
-    if parsed.json not in (None, "-"):
-        _write(parsed.json, "")  # better before a long run than after it
+    check_writable(json=parsed.json)
     told(", ".join([f"{name} {value}" for name, value in environment.describe().items()]))
     result = run_selftest(parsed.seed, parsed.only or WAYS, parsed.specimens, told)
     if parsed.json is not None:

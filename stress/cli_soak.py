@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .cli_run import check_writable, see_current_directory
+from .cli_run import see_current_directory
 from .documents import documents_of
 from .memory import slope_text
-from .options import DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options
+from .options import DEFAULT_STALL_SECONDS, DEFAULT_THREADS, Options, check_writable
 from .report import PlainReport, head, unmet_lines, write_document
 from .soak import Soak, check_time
 from .targets import DEFAULT_TARGETS, Target, resolve
@@ -80,8 +80,7 @@ def _soak(parsed: argparse.Namespace) -> int:
     seconds = check_time(parsed.minutes, parsed.hours)
     options = _options(parsed, seconds)
     targets = _targets(parsed.target)
-    check_writable(parsed.json)
-    check_writable(parsed.html)
+    check_writable(json=parsed.json, html=parsed.html)
     alone = parsed.json == "-"
 
     def say(line: str) -> None:

@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["DEFAULT_SECONDS", "DEFAULT_THREADS", "HarnessError", "Options", "UsageError"]
+__all__ = [
+    "DEFAULT_SECONDS",
+    "DEFAULT_THREADS",
+    "HarnessError",
+    "Options",
+    "UsageError",
+    "check_writable",
+]
 
 DEFAULT_SECONDS = 20.0
 DEFAULT_THREADS = 8
@@ -99,3 +106,15 @@ class Options:
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "only": list(self.only), "seconds": self.budget_seconds}
+
+
+def check_writable(**paths: str | None) -> None:
+    """UsageError where the file of an option (`json=...`) cannot be written: better before a long run."""
+    for option, path in paths.items():
+        if path in (None, "-"):
+            continue
+        try:
+            with open(path, "a", encoding="utf-8"):
+                pass
+        except OSError as error:
+            raise UsageError(f"--{option} {path}: {error.strerror or error}") from error

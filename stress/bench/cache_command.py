@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environment import describe
-from ..options import UsageError
+from ..options import UsageError, check_writable
 from ..verdicts import ExitStatus
 from .cache_charts import write_cache_images, write_cache_page
 from .cache_contestants import CacheContestant, find_cache_contestants
@@ -26,7 +26,7 @@ from .cache_traces import (
     traces_folder,
 )
 from .images import load_matplotlib
-from .options import check_writable, parse_threads
+from .options import parse_threads
 from .run import machine
 
 __all__ = ["run_cache_command"]
@@ -40,7 +40,7 @@ def run_cache_command(parsed: argparse.Namespace) -> int:
     """Run `ct-stress bench cache`; the exit status."""
     if parsed.png is not None:
         load_matplotlib()  # complain before a long run, not after it
-    check_writable(parsed.json, parsed.html)
+    check_writable(json=parsed.json, html=parsed.html)
     result = _read(parsed.source) if parsed.source else _measure(parsed)
     if parsed.json != "-":
         _show(result)

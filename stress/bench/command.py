@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..options import UsageError
+from ..options import UsageError, check_writable
 from ..verdicts import ExitStatus
 from .cache_command import run_cache_command
 from .contestants import find_contestants
 from .images import load_matplotlib, write_images
 from .judge import judge
-from .options import AXES, BenchOptions, check_writable, parse_threads
+from .options import AXES, BenchOptions, parse_threads
 from .page import write_page
 from .plan import cells_of, jobs_of
 from .report import BenchReport, open_bench_report
@@ -152,7 +152,7 @@ def run_command(parsed: argparse.Namespace) -> int:
         return _list(options)
     if parsed.png is not None:
         load_matplotlib()  # complain before a long run, not after it
-    check_writable(parsed.json, parsed.html)
+    check_writable(json=parsed.json, html=parsed.html)
     report = open_bench_report(plain=parsed.plain, json_on_stdout=parsed.json == "-")
     result = _read(parsed.source, report) if parsed.source else _measure(options, report)
     verdicts = judge(result)

@@ -11,7 +11,7 @@ from ..environment import gil_enabled
 from ..options import UsageError
 from .space import KEYS, OPERATIONS, REACHES, VALUES, available_cpus
 
-__all__ = ["AXES", "BenchOptions", "check_writable", "parse_threads"]
+__all__ = ["AXES", "BenchOptions", "parse_threads"]
 
 AXES = {"operations": OPERATIONS, "keys": KEYS, "values": VALUES, "reaches": REACHES}
 _MOST_THREADS = 256
@@ -97,15 +97,3 @@ def parse_threads(words: Sequence[str]) -> tuple[int, ...]:
         except ValueError:
             raise UsageError(f"threads: {word!r} is neither a number nor 'all'") from None
     return tuple(counts)
-
-
-def check_writable(*paths: str | None) -> None:
-    """Better before a long run than after it."""
-    for path in paths:
-        if path in (None, "-"):
-            continue
-        try:
-            with open(path, "a", encoding="utf-8"):
-                pass
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror or error}") from error

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from .. import environment
-from ..options import DEFAULT_SECONDS, UsageError
+from ..options import DEFAULT_SECONDS, UsageError, check_writable
 from ..verdicts import ExitStatus
 from .errors import SerialError, TokenError
 from .explore import replay
@@ -60,6 +60,7 @@ def run_serial(parsed: argparse.Namespace) -> int:
         raise UsageError("--list, --only and --ops are not for --serial; it takes --scenarios")
     if parsed.limit < 1 or parsed.scenarios < 1:
         raise UsageError("--limit and --scenarios must be at least 1")
+    check_writable(json=parsed.json)
     _see_current_directory()
     seed = parsed.seed if parsed.seed is not None else time.time_ns() % 2**32
     search = ScenarioSearch(parsed.target, seed, parsed.strategy, parsed.granularity, parsed.limit)

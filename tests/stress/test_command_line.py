@@ -76,6 +76,35 @@ def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("option", ["--json", "--html"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "--target", LOCKED],
+        ["run", "--serial", "--target", "stress.zoo.counters:LossyCounter"],
+        ["soak", "--minutes", "1"],
+        ["report", "{report}"],
+        ["selftest"],
+        ["bench"],
+        ["bench", "cache"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_cannot_be_written_is_told_by_its_option_before_anything_runs(
+    command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if (option, command[0]) in (("--html", "run"), ("--html", "selftest"), ("--json", "report")):
+        pytest.skip("the command has no such option")
+    report = tmp_path / "report.json"
+    report.write_text('{"schema": 1, "tool": "ct-stress", "command": "replay", "findings": []}')
+    arguments = [word.format(report=report) for word in command]
+    file = str(tmp_path / "no such directory" / "file")
+    assert cli.main([*arguments, option, file]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"ct-stress: error: {option} {file}: No such file or directory\n"
+    assert captured.out == ""
+
+
 def test_unknown_options_end_with_2() -> None:
     with pytest.raises(SystemExit) as ended:
         run("--no-such-option")
