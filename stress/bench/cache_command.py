@@ -14,7 +14,7 @@ from ..verdicts import ExitStatus
 from .cache_charts import write_cache_images, write_cache_page
 from .cache_contestants import CacheContestant, find_cache_contestants
 from .cache_judge import judge_cache
-from .cache_rest import rest_percent
+from .cache_rest import NotMeasured, rest_percent
 from .cache_rounds import WORKLOADS, CacheCell, measure_cell
 from .cache_space import bytes_per_entry
 from .cache_traces import (
@@ -79,7 +79,7 @@ def _measure(parsed: argparse.Namespace) -> dict[str, Any]:
         contestants = [one for one in contestants if one.name in wanted]
     threads = parse_threads(parsed.threads) or ((1, 2, 4) if parsed.full else (1, 2))
     cells = [
-        measure_cell(cell, contestants, parsed.rounds, _say)
+        measure_cell(cell, contestants, parsed.rounds, lambda name: _say(f"measured {name}"))
         for cell in _cells(threads, full=parsed.full)
     ]
     return {
@@ -93,7 +93,7 @@ def _measure(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _say(text: str) -> None:
-    print(f"measured {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def _cells(threads: tuple[int, ...], *, full: bool) -> list[CacheCell]:
@@ -108,8 +108,12 @@ def _cells(threads: tuple[int, ...], *, full: bool) -> list[CacheCell]:
 
 
 def _at_rest() -> float | None:
-    percent = rest_percent(_ENTRIES, _REST_SECONDS)
-    _say("the clock at rest")
+    try:
+        percent = rest_percent(_ENTRIES, _REST_SECONDS)
+    except NotMeasured as error:
+        _say(f"the clock at rest is not measured: {error}")
+        return None
+    _say("measured the clock at rest")
     return percent
 
 
@@ -135,7 +139,7 @@ def _traces(contestants: list[CacheContestant], *, full: bool) -> list[dict[str,
             if one.side == "other" and one.name != "lru_cache"  # it is the exact LRU
         }
         rows.append(row)
-        _say(f"trace {goal.trace}")
+        _say(f"measured trace {goal.trace}")
     return rows
 
 

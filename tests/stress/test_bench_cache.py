@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stress.bench import cache_command, cache_rounds
+from stress.bench import cache_command, cache_rest, cache_rounds
 from stress.bench.cache_charts import charts_of
 from stress.bench.cache_contestants import find_cache_contestants
 from stress.bench.cache_judge import judge_cache
-from stress.bench.cache_rest import rest_percent
+from stress.bench.cache_rest import NotMeasured, rest_percent
 from stress.bench.cache_rounds import WORKLOADS, CacheCell, measure_cell
 from stress.bench.cache_space import bytes_per_entry
 from stress.bench.cache_traces import cache_hit_ratio
@@ -109,8 +110,34 @@ def test_where_no_page_can_be_written_nothing_is_measured(
 
 
 def test_the_clock_is_measured_in_a_process_of_its_own() -> None:
-    percent = rest_percent(1000, 0.1)
-    assert percent is None or percent >= 0.0
+    try:
+        assert rest_percent(1000, 0.1) >= 0.0
+    except NotMeasured:
+        assert not hasattr(time, "pthread_getcpuclockid")
+
+
+@pytest.mark.parametrize("missing", ["time", "cache", "end"])
+def test_why_the_clock_was_not_measured_is_said_in_one_line(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if missing == "time":
+        monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
+        why = "this platform does not tell the CPU time of another thread"
+    elif missing == "cache":
+        monkeypatch.setattr(time, "pthread_getcpuclockid", len, raising=False)
+        monkeypatch.setattr(cache_command, "_ENTRIES", -1)
+        why = "its process ended with status 1: ValueError: "
+    else:
+        monkeypatch.setattr(time, "pthread_getcpuclockid", len, raising=False)
+        monkeypatch.setattr(cache_rest, "_FILL_SECONDS", 0.0)
+        monkeypatch.setattr(cache_command, "_REST_SECONDS", 0.001)
+        why = "its process had not ended after 0.001 s"
+    monkeypatch.setattr(cache_command, "_cells", lambda threads, full: [])
+    assert main(["bench", "cache", "--full", "--json", "-"]) == 3
+    out, err = capsys.readouterr()
+    said = [line for line in err.splitlines() if "at rest" in line]
+    assert len(said) == 1 and said[0].startswith(f"the clock at rest is not measured: {why}")
+    assert json.loads(out)["rest_percent"] is None
 
 
 def test_hit_ratio_of_a_whole_cache() -> None:
