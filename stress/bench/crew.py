@@ -7,29 +7,18 @@ which must be there from the first preparation of a cell to its last round.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ..environment import pin_thread
+
 __all__ = ["Crew"]
 
 T = TypeVar("T")
 _PATIENCE_SECONDS = 300.0
-
-
-def _pin(number: int) -> None:
-    """Keep this thread on one CPU of its own, where the system has a call for that.
-
-    Two threads that the scheduler puts on the same CPU do not meet in a shared table.
-    """
-    try:
-        cpus = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cpus[number % len(cpus)]})
-    except (AttributeError, OSError):
-        pass
 
 
 class _Member:
@@ -44,7 +33,7 @@ class _Member:
         self.thread.start()
 
     def _work(self, number: int) -> None:
-        _pin(number)
+        pin_thread(number)
         while (job := self.jobs.get()) is not None:
             try:
                 self.answers.put((job(), None))

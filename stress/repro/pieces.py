@@ -30,6 +30,8 @@ def sample(count):
     def walk(me):
         mine, others = memoryview(arrived[me]), [memoryview(a) for a in arrived if a is not arrived[me]]
         function, pause = THREADS[me], pauses[me]
+        if CPUS:  # threads that share one do not meet
+            os.sched_setaffinity(0, {CPUS[me % len(CPUS)]})
         start.wait()
         for n in range(count):
             mine[0] = n + 1
@@ -58,6 +60,7 @@ def sample(count):
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 PATIENCE = 0 if GIL else 300  # turns of waiting before the processor is offered to others
+CPUS = [] if GIL or not hasattr(os, "sched_getaffinity") else sorted(os.sched_getaffinity(0))
 if GIL:
     sys.setswitchinterval(1e-6)  # threads take turns inside an operation
 '''

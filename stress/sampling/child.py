@@ -35,7 +35,7 @@ from .subject import Subject
 
 __all__ = ["find_target", "main"]
 
-_SCENARIO_SECONDS = 0.006
+_SCENARIO_SECONDS = 0.004
 _REPORT_SECONDS = 0.5
 _MOST_BYTES = 6 << 30  # of address space: a corrupt list may have no end
 _FINDINGS_PER_PAIR = 1

@@ -17,6 +17,8 @@ from .values import HOT_KEYS, Values
 
 __all__ = ["Filler"]
 
+_FITTING = 0.5
+
 
 class Filler:
     """The names and sources of one scenario; `peer` is the kind of the second shared object."""
@@ -36,7 +38,7 @@ class Filler:
     def call(self, op: Op, container: str = "a") -> Call:
         """The operation on the container (or on a second one, "b") with arguments drawn."""
         rng, profile = self._rng, self._subject.profile
-        kind = rng.choice(op.operands) if op.operands else ""
+        kind = self._kind(op)
         shared = False
         operand = ""
         if kind == "self":
@@ -80,6 +82,16 @@ class Filler:
             op.on if container == "a" else container,
             kind if "o" in op.fields or "ks" in op.fields else "", shared,
         )  # fmt: skip
+
+    def _kind(self, op: Op) -> str:
+        """What kind of operand it gets: in half of the draws one for which something is promised."""
+        if not op.operands:
+            return ""
+        profile = self._subject.profile
+        if self._rng.random() < _FITTING:
+            fitting = [each for each in op.operands if profile.fits(each) or profile.locks(each)]
+            return self._rng.choice(fitting or op.operands)
+        return self._rng.choice(op.operands)
 
     def _steps(
         self, op: Op, kind: str, container: str, operand: str, lists: tuple[str, str]

@@ -19,11 +19,12 @@ _TRIES = 8  # pairs that are drawn, of which the least met is taken
 # Shares of pairs, added up: an operation that writes beside itself (what callers do most), beside
 # another one that writes, beside one of which something exact is promised, beside anything that is
 # not an operator of views, beside anything.
-_ITSELF = 0.24
+_ITSELF = 0.18
 _WRITERS = 0.42
 _PROMISED = 0.58
 _PLAIN = 0.87
 _SURE = 0.5  # of the operations that write are drawn among those that promise something
+_ONE_OPERAND = 0.6
 _FURTHER = 0.5  # of further calls are of promised operations too
 
 
@@ -234,4 +235,7 @@ class Generator:
         return self._rng.choice(self.names)
 
     def _call(self, name: str) -> Call:
-        return self._filler.call(self._rng.choice(self._by_name[name]))
+        ops = self._by_name[name]
+        if self._rng.random() < _ONE_OPERAND:  # of several operands at once nothing is promised
+            ops = [op for op in ops if not {"o", "ks"} <= op.fields] or ops
+        return self._filler.call(self._rng.choice(ops))

@@ -2,7 +2,9 @@
 
 Threads are kept for many scenarios and replaced now and then, so that thread starts and ends are part
 of the exercise. Without a GIL they wait by spinning on one another's journal words, which makes them
-leave together within tens of nanoseconds; with one, spinning would only hold up the others.
+leave together within tens of nanoseconds; with one, spinning would only hold up the others. Threads that
+spin have a CPU each: the scheduler leaves several on one for long, because they offer it to each other, and
+what takes two processors at once is not seen meanwhile.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 from collections.abc import Callable
 from time import sleep
 
+from ..environment import pin_thread
 from .journal import BARRIER, FORGET, Journal
 
 __all__ = ["Pool", "patience"]
@@ -30,10 +33,16 @@ def patience(spins: int) -> None:
 
 
 class Pool:
-    """`count` threads; `run(job)` calls job(thread number) in the first `used` of them."""
+    """`count` threads; `run(job)` calls job(thread number) in the first `used` of them.
 
-    def __init__(self, count: int, journal: Journal, *, spinning: bool) -> None:
+    `pinned`: each stays on a CPU of its own, as far as there are any; only those that spin.
+    """
+
+    def __init__(
+        self, count: int, journal: Journal, *, spinning: bool, pinned: bool = True
+    ) -> None:
         self.count = count
+        self._pinned = pinned and spinning
         self._journal = journal
         self._spinning = spinning
         self._job: Callable[[int], None] | None = None
@@ -102,6 +111,8 @@ class Pool:
             thread.join(5)
 
     def _loop(self, t: int) -> None:
+        if self._pinned:
+            pin_thread(t)
         while True:
             self._gates[t].acquire()
             job = self._job

@@ -28,6 +28,8 @@ __all__ = ["Refused", "Run", "Sampler", "at_rest"]
 _TURN = 12e-9  # seconds of one turn of an empty loop, about
 _MOST_TURNS = 600
 _STRIDE = 256
+_POOL_AGE = 200  # scenarios
+_UNPINNED_EVERY = 5  # pools: where threads share a CPU they are interrupted in the middle of things
 _SHRINK_SECONDS = 0.6
 _CONFIRMING_TRIES = 4
 _SLOWEST = 0.15  # seconds of one sequential run
@@ -59,6 +61,7 @@ class Sampler:
         self._spinning = spinning
         self._pool: Pool | None = None
         self._pool_age = 0
+        self._pools = 0  # that there were
         self.faults: tuple[str, ...] = ()  # that are on, for the journal
         self._leak: list[Any] = []  # what lost a reference must never be freed
 
@@ -201,9 +204,11 @@ class Sampler:
         return judges
 
     def _threads(self, count: int) -> Pool:
-        if self._pool is None or self._pool.count < count or self._pool_age > 200:
+        if self._pool is None or self._pool.count < count or self._pool_age > _POOL_AGE:
             self.end()
-            self._pool = Pool(max(count, 2), self._journal, spinning=self._spinning)
+            pinned = self._pools % _UNPINNED_EVERY != _UNPINNED_EVERY - 1
+            self._pool = Pool(max(count, 2), self._journal, spinning=self._spinning, pinned=pinned)
+            self._pools += 1
             self._pool_age = 0
         self._pool_age += 1
         return self._pool

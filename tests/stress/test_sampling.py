@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -18,6 +19,7 @@ from stress.sampling.generator import Generator
 from stress.sampling.hostile import HERE, MODES, HostileError, HostileKey
 from stress.sampling.journal import ARRIVED, DOING, Journal
 from stress.sampling.outcomes import admissible
+from stress.sampling.pool import Pool
 from stress.sampling.sampler import Run, Sampler
 from stress.sampling.scenario import Call, Scenario
 from stress.sampling.subject import Subject
@@ -54,6 +56,25 @@ def run_one(cls: type, one: Scenario, journal: Journal, seconds: float = 5.0) ->
         return sampler.run(one, seconds)
     finally:
         sampler.end()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system pins no threads")
+def test_threads_that_spin_have_a_cpu_each(journal: Journal) -> None:
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is one CPU only")
+    pools = [Pool(2, journal, spinning=True, pinned=pinned) for pinned in (True, False)]
+    seen: list[set[int]] = [set()] * 4
+    for number, pool in enumerate(pools):
+        first = 2 * number
+
+        def look(t: int, first: int = first) -> None:
+            seen[first + t] = os.sched_getaffinity(0)
+
+        pool.run(look, 2)
+        pool.end()
+    assert len(seen[0]) == len(seen[1]) == 1 and seen[0] != seen[1]
+    assert seen[2] == seen[3] == allowed == os.sched_getaffinity(0)
 
 
 # -- the catalogue ---------------------------------------------------------------------------------
