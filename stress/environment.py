@@ -36,15 +36,18 @@ def sanitized() -> bool:
     return built or "san.so" in os.environ.get("LD_PRELOAD", "")
 
 
-def pin_thread(number: int) -> None:
-    """Keep the calling thread on one CPU, that with this number of those that it may use, counted round.
+def pin_thread(number: int, *, stay: bool = True) -> None:
+    """Move the calling thread to one CPU, that with this number of those that it may use, counted round.
 
     Two threads that the scheduler puts on the same CPU do not meet, and where they offer the processor to
-    each other by turns it leaves them there. Does nothing where the system has no call for it.
+    each other by turns it leaves them there. With `stay` the thread stays on that CPU, else it only
+    goes on from there. Does nothing where the system has no call for it.
     """
     try:
-        cpus = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cpus[number % len(cpus)]})
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {sorted(allowed)[number % len(allowed)]})
+        if not stay:
+            os.sched_setaffinity(0, allowed)
     except (AttributeError, OSError):
         pass
 

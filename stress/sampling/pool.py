@@ -3,8 +3,9 @@
 Threads are kept for many scenarios and replaced now and then, so that thread starts and ends are part
 of the exercise. Without a GIL they wait by spinning on one another's journal words, which makes them
 leave together within tens of nanoseconds; with one, spinning would only hold up the others. Threads that
-spin have a CPU each: the scheduler leaves several on one for long, because they offer it to each other, and
-what takes two processors at once is not seen meanwhile.
+spin set off from a CPU each: the scheduler would leave several on one for long, because they offer it to each
+other, and what takes two processors at once is not seen meanwhile. They are not held there: on a busy machine
+each would wait for the others to get theirs.
 """
 
 from __future__ import annotations
@@ -33,16 +34,10 @@ def patience(spins: int) -> None:
 
 
 class Pool:
-    """`count` threads; `run(job)` calls job(thread number) in the first `used` of them.
+    """`count` threads; `run(job)` calls job(thread number) in the first `used` of them."""
 
-    `pinned`: each stays on a CPU of its own, as far as there are any; only those that spin.
-    """
-
-    def __init__(
-        self, count: int, journal: Journal, *, spinning: bool, pinned: bool = True
-    ) -> None:
+    def __init__(self, count: int, journal: Journal, *, spinning: bool) -> None:
         self.count = count
-        self._pinned = pinned and spinning
         self._journal = journal
         self._spinning = spinning
         self._job: Callable[[int], None] | None = None
@@ -111,13 +106,13 @@ class Pool:
             thread.join(5)
 
     def _loop(self, t: int) -> None:
-        if self._pinned:
-            pin_thread(t)
         while True:
             self._gates[t].acquire()
             job = self._job
             if job is None:
                 return
+            if self._spinning:
+                pin_thread(t, stay=False)
             try:
                 job(t)
             except BaseException as error:

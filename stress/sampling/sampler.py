@@ -28,8 +28,8 @@ __all__ = ["Refused", "Run", "Sampler", "at_rest"]
 _TURN = 12e-9  # seconds of one turn of an empty loop, about
 _MOST_TURNS = 600
 _STRIDE = 256
+_COLLECTED = 1 << 14  # Py_TPFLAGS_HAVE_GC of CPython's C API
 _POOL_AGE = 200  # scenarios
-_UNPINNED_EVERY = 5  # pools: where threads share a CPU they are interrupted in the middle of things
 _SHRINK_SECONDS = 0.6
 _CONFIRMING_TRIES = 4
 _SLOWEST = 0.15  # seconds of one sequential run
@@ -61,7 +61,6 @@ class Sampler:
         self._spinning = spinning
         self._pool: Pool | None = None
         self._pool_age = 0
-        self._pools = 0  # that there were
         self.faults: tuple[str, ...] = ()  # that are on, for the journal
         self._leak: list[Any] = []  # what lost a reference must never be freed
 
@@ -206,9 +205,7 @@ class Sampler:
     def _threads(self, count: int) -> Pool:
         if self._pool is None or self._pool.count < count or self._pool_age > _POOL_AGE:
             self.end()
-            pinned = self._pools % _UNPINNED_EVERY != _UNPINNED_EVERY - 1
-            self._pool = Pool(max(count, 2), self._journal, spinning=self._spinning, pinned=pinned)
-            self._pools += 1
+            self._pool = Pool(max(count, 2), self._journal, spinning=self._spinning)
             self._pool_age = 0
         self._pool_age += 1
         return self._pool
@@ -259,9 +256,10 @@ class Sampler:
     def _keys(self, woven: Woven, before: list[int], run: Run) -> None:
         """Keys must have the references again that they had, or more.
 
-        Not keys that a collector knows: who lists all objects holds a reference for a while. And not
-        where others let go of keys meanwhile: operands that are iterators when they come to their end,
-        and the interpreter's cache of names that were looked up in types.
+        Not keys of a type that collectors know: who lists all objects holds a reference for a while,
+        also to tuples that a collection then takes off the list. And not where others let go of keys
+        meanwhile: operands that are iterators when they come to their end, and the interpreter's cache
+        of names that were looked up in types.
         """
         keys = woven.names["K"]
         operands = [woven.names[name] for name, _ in run.scenario.operands]
@@ -269,7 +267,7 @@ class Sampler:
             return
         after = [sys.getrefcount(key) for key in keys]
         for number, (then, now) in enumerate(zip(before, after, strict=True)):
-            if now < then and not gc.is_tracked(keys[number]):
+            if now < then and not type(keys[number]).__flags__ & _COLLECTED:
                 self._leak.append(woven)
                 run.findings.append(
                     Finding(
