@@ -80,7 +80,7 @@ class NativeMaintenance(Base):
             cause = _REPLACED
             try:
                 if not self._valid(old):
-                    cause = self._why(old)
+                    cause = self._why_not_valid(old)
             except MemoryError:  # then it counts as one that was valid
                 pass
             self._left(old, cause)

@@ -83,7 +83,7 @@ class Storing(Maintained):
         cause = RemovalCause.REPLACED
         if old is not None:
             if not self._valid(old):
-                cause = self._why(old)
+                cause = self._why_not_valid(old)
             self._tallies.increment(cause)
         self._maintain()
         if old is not None:
@@ -205,10 +205,20 @@ class Storing(Maintained):
         try:
             valid = self._valid(entry)
             if not valid:
-                cause = self._why(entry)
+                cause = self._why_not_valid(entry)
         finally:  # it has left, even if there was no memory to see whether it was valid
             self._left(entry, cause)
         return entry if valid else None
+
+    def _why_not_valid(self, entry: Entry) -> RemovalCause:
+        """Why an entry that has left was not valid.
+
+        Its flight may have fallen and landed all the same: the load drops the flight's own cell then, and
+        the entry does not look fallen any more. Without an end that is over it has not expired.
+        """
+        now, idle = self._settings.timer(), entry.idle
+        over = now >= entry.deadline or (idle != inf and now - entry.touched >= idle)
+        return RemovalCause.INVALIDATED if not over or self._fell(entry) else RemovalCause.EXPIRED
 
     # -- entries ----------------------------------------------------------------------------------
 

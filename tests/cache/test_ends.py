@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from concurrent_tables._pure.hit_path import NEVER_AGAIN
 from concurrent_tables.cache import clock
 from concurrent_tables.cache.clock import Due
 from tests.cache.conftest import FakeTimer
@@ -53,6 +54,34 @@ def test_what_was_touched_in_time_stays(
     cache.expire()
     assert told == [("key", 1, "expired")] and len(cache) == 0
     assert cache.stats().weight == 0
+
+
+@pytest.mark.parametrize("ttl", [None, 100.0])
+@pytest.mark.parametrize(
+    "write", [lambda cache: cache.pop("key", None), lambda cache: cache.set("key", 2)]
+)
+def test_what_a_write_overtook_has_not_expired(
+    cache_type: Any,
+    timer: FakeTimer,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Any], object],
+    ttl: float | None,
+) -> None:
+    """The write makes the flight of a load fall that has landed, and drops its cell just then."""
+    told: list[Any] = []
+    cache = cache_type(ttl=ttl, timer=timer, on_remove=lambda *event: told.append(event))
+    cache.set("key", 1, tags=["tag"])
+    cache._table.get("key").cells[0].fallen = NEVER_AGAIN
+    look = cache._valid
+
+    def valid(entry: Any) -> bool:
+        found: bool = look(entry)
+        entry.cells = None
+        return found
+
+    monkeypatch.setattr(cache, "_valid", valid)
+    write(cache)
+    assert told == [("key", 1, "invalidated")]
 
 
 class SlowDue(Due):
