@@ -31,7 +31,7 @@ class _Invalidated(Cached):
 
     def __init__(self, arena: Arena) -> None:
         super().__init__(arena)
-        self.locks = Locks()
+        self.locks = Locks(self.key_count)
         self.writing = threading.Lock()
         numbers = range(len(self.keys))
         self.source = dict.fromkeys(numbers, 0)
@@ -59,21 +59,28 @@ class _Invalidated(Cached):
         if way < 0.25:
             worker.note("get", self.keys[number])
             self.looks_up(worker)
-            found = {number: self.cache.get(self.keys[number])}
+            value = self.cache.get(self.keys[number])
+            found = {} if value is None else {number: value}
         elif way < 0.8:
             found = {number: self._load_one(worker, number)}
         elif way < 0.9:
             found = self._load_many(worker, [number, (number + 3) % len(self.keys)])
         else:
             found = asyncio.run(self._load_async(worker, number))
+        now = time.monotonic()
         for each, value in found.items():
-            if value is not None:
-                self._judge(worker, each, value, least[each], began)
-                if way < 0.25 and self.ttl is not None and began >= value.stored + TTL_SECONDS:
-                    worker.fail("late", f"{self.keys[each]!r} gave {value!r} after it expired")
+            self._judge(worker, each, value, least[each], began)
+            # Who waits for a load may get what has ended meanwhile; `get` waits for nobody.
+            if way < 0.25 and self.ttl is not None and began >= value.stored + TTL_SECONDS:
+                worker.fail("late", f"{self.keys[each]!r} gave {value!r} after it expired")
+            value.stored = min(value.stored, now)
 
-    def _judge(self, worker: Worker, number: int, value: Value, least: int, began: float) -> None:
+    def _judge(self, worker: Worker, number: int, value: Any, least: int, began: float) -> None:
         key = self.keys[number]
+        if not isinstance(value, Value):
+            worker.fail("lost", f"a load of {key!r} gave {value!r}")
+        if value.place != number:
+            worker.fail("mixed", f"{key!r} gave {value!r} of {self.keys[value.place]!r}")
         if value.number < least:
             worker.fail("stale", f"{key!r} gave {value!r} after {least} was told")
         if began > value.dropped:
@@ -98,7 +105,8 @@ class _Invalidated(Cached):
             next(self.loads)
             return {key: self._made(keys[key], weight) for key in absent}
 
-        return {keys[key]: value for key, value in self.cache.load_many(keys, load).items()}
+        found = self.cache.load_many(keys, load)
+        return {number: found.get(key) for key, number in keys.items()}
 
     async def _load_async(self, worker: Worker, number: int) -> dict[int, Any]:
         """Three coroutines of a loop that is closed right after, two of them for one key."""
@@ -128,7 +136,7 @@ class _Invalidated(Cached):
     def _made(self, number: int, weight: int) -> Any:
         from concurrent_tables.cache import Loaded
 
-        return Loaded(Value(self._now(number), weight), tags=[number % 2])
+        return Loaded(Value(self._now(number), weight, place=number), tags=[number % 2])
 
     def _now(self, number: int) -> int:
         followed: int = self.table.get(number, 0)
@@ -170,7 +178,7 @@ class _Invalidated(Cached):
         """Of two writers the older one may store last: what is set is stale after its end only."""
         key, cache = self.keys[number], self.cache
         worker.note("set", key)
-        value = Value(_SET, self.weight(worker))
+        value = Value(_SET, self.weight(worker), place=number)
         cache.invalidate(key)
         cache.set(key, value, tags=[number % 2])
         value.stored = time.monotonic()
@@ -205,6 +213,7 @@ class InvalidatedCache(_Invalidated):
 class BoundedCache(_Invalidated):
     bound = 5
     ttl = TTL_SECONDS
+    key_count = 24  # more than bound and threads: the bound is reached, and can be exceeded
 
 
 @workload(
@@ -217,3 +226,4 @@ class BoundedCache(_Invalidated):
 class WeighedCache(_Invalidated):
     bound = 9
     weighs = True
+    key_count = 24

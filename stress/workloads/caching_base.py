@@ -21,9 +21,8 @@ from .base import Round
 
 __all__ = ["GIVE_UP_SECONDS", "TTL_SECONDS", "Cached", "Value", "wait_for_clock"]
 
-TTL_SECONDS = 0.05
+TTL_SECONDS = 0.005  # about as long as a key stands between two changes: some end, some are dropped
 GIVE_UP_SECONDS = 30.0
-_KEYS = 8
 
 
 def cache_type(package: Any) -> Any:
@@ -48,15 +47,16 @@ def wait_for_clock() -> None:
 class Value:
     """What a loader or a `set` stores; times are seconds, monotonic, `inf` for not yet."""
 
-    __slots__ = ("born", "dropped", "loaded", "made", "number", "stored", "weight")
+    __slots__ = ("born", "dropped", "loaded", "made", "number", "place", "stored", "weight")
 
-    def __init__(self, number: int, weight: int = 1) -> None:
+    def __init__(self, number: int, weight: int = 1, *, place: int = 0) -> None:
         self.number = number
+        self.place = place  # of its key among those of the round
         self.weight = weight
         self.loaded = False
         self.born = 0  # on the counter of a workload
         self.made = time.monotonic()
-        self.stored = inf  # when a `set` had returned
+        self.stored = inf  # when somebody had it, or its `set` had returned
         self.dropped = inf  # when an invalidation after it had returned
 
     def __repr__(self) -> str:
@@ -70,6 +70,7 @@ class Cached(Round):
     bound: ClassVar[int | None] = None
     ttl: ClassVar[float | None] = None
     weighs: ClassVar[bool] = False
+    key_count: ClassVar[int] = 8
     only = frozenset({"ConcurrentDict"})
 
     def __init__(self, arena: Arena) -> None:
@@ -79,7 +80,7 @@ class Cached(Round):
         self.lookups = [0] * arena.threads  # of each thread
         self.early: list[str] = []
         self.cache = self.make_cache()
-        self.keys = [make_key(arena.style, 0, number) for number in range(_KEYS)]
+        self.keys = [make_key(arena.style, 0, number) for number in range(self.key_count)]
 
     def make_cache(self) -> Any:
         return cache_type(self.package)(
@@ -102,7 +103,7 @@ class Cached(Round):
     def at_rest(self) -> None:
         expect, cache = self.arena.expect, self.cache
         if self.bound is not None:
-            there = sum([value.weight for _, value in cache.items()])
+            there = self.weight_in_table()
             expect(there <= self.bound, "bound", f"{there} of at most {self.bound} are there")
         if self.ttl is not None:  # or entries could expire while they are counted
             cache.clear()
@@ -136,14 +137,17 @@ class Cached(Round):
                 f"the policy counts {stats.weight}, there are {weight}",
             )
 
+    def weight_in_table(self) -> int:
+        """Of all entries, those included that have ended: the bound is about them, too."""
+        return sum([entry.value.weight for _, entry in list(self.cache._table.items())])
+
     def check_bound(self, worker: Worker) -> None:
         """While others write: beside the bound there is what each of them has just put in."""
         if self.bound is None:
             return
-        values = [value.weight for _, value in self.cache.items()]
-        most = self.bound + self.threads * (_HEAVIEST if self.weighs else 1)
-        if sum(values) > most:
-            worker.fail("bound", f"{sum(values)} are there for a bound of {self.bound}")
+        there = self.weight_in_table()
+        if there > self.bound + self.threads * (_HEAVIEST if self.weighs else 1):
+            worker.fail("bound", f"{there} are there for a bound of {self.bound}")
 
     def weight(self, worker: Worker) -> int:
         """A weight for the next value."""
@@ -156,8 +160,8 @@ _HEAVIEST = 4
 class Locks:
     """A lock for each key of a workload: the source of one key changes in steps."""
 
-    def __init__(self) -> None:
-        self._locks = [threading.Lock() for _ in range(_KEYS)]
+    def __init__(self, count: int) -> None:
+        self._locks = [threading.Lock() for _ in range(count)]
 
     def __getitem__(self, number: int) -> threading.Lock:
         return self._locks[number]

@@ -18,7 +18,7 @@ from .caching_base import Cached, Value, cache_type, wait_for_clock
 
 __all__: list[str] = []
 
-_TTL_SECONDS = 0.01
+_TTL_SECONDS = 0.002
 _ADDED, _MODIFIED, _DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -29,6 +29,7 @@ class _Call(NamedTuple):
     ended: int
     key: Any
     cause: str
+    made: Value | None  # what it may itself have put in: that came after all that it took out
 
 
 class _Told(NamedTuple):
@@ -50,7 +51,7 @@ class _Told(NamedTuple):
 class ToldByCache(Cached):
     def __init__(self, arena: Arena) -> None:
         self.bounded, self.expires = [(None, None), (3, None), (None, _TTL_SECONDS)][
-            arena.number % 3
+            (arena.number + arena.number // 3) % 3  # `number % 3` chooses the keys
         ]
         self.moments = itertools.count()
         self.told: list[_Told] = []
@@ -76,13 +77,15 @@ class ToldByCache(Cached):
         began = next(self.moments)
         if way < 4:
             worker.note("set", key)
-            self.cache.set(key, self._made(number), tags=[number % 2])
-            self._called(worker, began, key, "replaced")
+            made = self._made(number)
+            self.cache.set(key, made, tags=[number % 2])
+            self._called(worker, began, key, "replaced", made)
         elif way < 7:
             worker.note("get_or_load", key)
             self.looks_up(worker)
-            self.cache.get_or_load(key, lambda _: self._load(number), tags=[number % 2])
-            self._called(worker, began, key, "replaced")
+            found = self.cache.get_or_load(key, lambda _: self._load(number), tags=[number % 2])
+            self._is_of(worker, key, number, found)
+            self._called(worker, began, key, "replaced", found)
         else:
             self._take_out(worker, key, number, way, began)
 
@@ -103,6 +106,7 @@ class ToldByCache(Cached):
             worker.note("pop", key)
             value = cache.pop(key, None)
             if value is not None:
+                self._is_of(worker, key, number, value)
                 self.popped[index].append(value)
             self._called(worker, began, key, "explicit")
         elif way == 8:
@@ -113,22 +117,25 @@ class ToldByCache(Cached):
             worker.note("invalidate_where", key)
             self.invalidated[index] += cache.invalidate_where(lambda found, _: found == key)
             self._called(worker, began, key, "invalidated")
+            self._called(worker, began, None, "all loads")  # it keeps none that is in flight
         elif way == 10:
             worker.note("invalidate_tag", number % 2)
             cache.invalidate_tag(number % 2)
-            # Those that fell leave when they are met, whenever that is.
             for other in range(number % 2, len(self.keys), 2):
-                self._called(worker, began, self.keys[other], "invalidated", lasting=True)
+                self._called(worker, began, self.keys[other], "invalidated")
         else:
             worker.note("clear", key)
             cache.clear()
             self._called(worker, began, None, "explicit")
 
     def _called(
-        self, worker: Worker, began: int, key: Any, cause: str, *, lasting: bool = False
+        self, worker: Worker, began: int, key: Any, cause: str, made: Value | None = None
     ) -> None:
-        ended = 1 << 62 if lasting else next(self.moments)
-        self.calls[worker.index].append(_Call(began, ended, key, cause))
+        self.calls[worker.index].append(_Call(began, next(self.moments), key, cause, made))
+
+    def _is_of(self, worker: Worker, key: Any, number: int, value: Any) -> None:
+        if not isinstance(value, Value) or value.number != number:
+            worker.fail("mixed", f"{key!r} gave {value!r}")
 
     # -- at rest ----------------------------------------------------------------------------------
 
@@ -178,7 +185,10 @@ class ToldByCache(Cached):
         expect(not both, "told", f"{len(both)} were told to have left, and are there")
 
     def _causes(self) -> None:
-        """A call that brings the cause about was made between birth and end of the value."""
+        """A call that brings the cause about was made between birth and end of the value.
+
+        It may have ended long before: what fell with a tag leaves when it is met.
+        """
         calls: dict[tuple[Any, str], list[_Call]] = {}
         for call in itertools.chain(*self.calls):
             calls.setdefault((call.key, call.cause), []).append(call)
@@ -189,7 +199,9 @@ class ToldByCache(Cached):
                 fine = self.expires is not None
             else:
                 fine = any(
-                    call.began < one.at and one.value.born < call.ended
+                    call.began < one.at
+                    and one.value.born < call.ended
+                    and call.made is not one.value
                     for place in self._places(one)
                     for call in calls.get(place, ())
                 )
@@ -203,7 +215,7 @@ class ToldByCache(Cached):
         if one.cause == "invalidated":
             places.append((None, "explicit"))  # met while `clear` was on its way
             if one.value.loaded:  # and overtaken by a write
-                places += [(one.key, "explicit"), (one.key, "replaced")]
+                places += [(one.key, "explicit"), (one.key, "replaced"), (None, "all loads")]
         return places
 
     def _counts(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from concurrent_tables.cache.clock import Due, watch_over
 from concurrent_tables.cache.following import Following
+from concurrent_tables.cache.removal import RemovalCause
 from concurrent_tables.cache.storing import Storing
 from concurrent_tables.cache.tags import Tags
 from stress import Options, run_campaign
@@ -172,6 +173,46 @@ class TellsOfWhatNeverWas:
         return old
 
 
+class CallsExpiredReplaced:
+    """Listener and counts agree on a cause that nobody brought about."""
+
+    wrong = "REPLACED"
+
+    def _left(self, entry: Any, cause: RemovalCause) -> None:
+        if cause is RemovalCause.EXPIRED:
+            cause = RemovalCause[self.wrong]
+        super()._left(entry, cause)  # type: ignore[misc]
+
+
+class CallsExpiredInvalidated(CallsExpiredReplaced):
+    wrong = "INVALIDATED"
+
+
+class AnswersForOthers:
+    """Gives the value that was asked for before."""
+
+    def get_or_load(self, key: Any, loader: Any, **options: Any) -> Any:
+        value = super().get_or_load(key, loader, **options)  # type: ignore[misc]
+        latest, self.latest = getattr(self, "latest", value), value
+        return latest
+
+
+class LosesKeys:
+    """Drops one of several."""
+
+    def load_many(self, keys: Any, loader: Any, **options: Any) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().load_many(keys, loader, **options)  # type: ignore[misc]
+        found.popitem()
+        return found
+
+
+class ForgetsWhatItLoaded:
+    """Its own caller gets nothing."""
+
+    def _land(self, flight: Any, loaded: Any, call: Any) -> Any:
+        super()._land(flight, loaded, call)  # type: ignore[misc]
+
+
 class CountsNoMisses:
     def _counts(self) -> tuple[int, int]:
         return super()._counts()[0], 0  # type: ignore[misc]
@@ -184,7 +225,12 @@ class CountsNoMisses:
         ("cache-bounded", TwiceTheRoom, {"bound"}),
         ("cache-weighed", TwiceTheRoom, {"bound"}),
         ("cache-weighed", WeighsAllAlike, {"bound", "weight"}),
+        ("cache-bounded", EndsEarly, {"early"}),
+        ("cache-bounded", EndsLate, {"late"}),
         ("cache-invalidate", CountsNoMisses, {"lookups"}),
+        ("cache-invalidate", AnswersForOthers, {"mixed", "stale"}),
+        ("cache-invalidate", LosesKeys, {"lost"}),
+        ("cache-invalidate", ForgetsWhatItLoaded, {"lost"}),
         ("cache-herd", LoadsForEveryone, {"flight", "flights", "lost", "exception"}),
         ("cache-herd", KeepsErrors, {"error"}),
         ("cache-expiry", EndsEarly, {"early", "ends"}),
@@ -195,6 +241,9 @@ class CountsNoMisses:
         ("cache-events", TellsTwice, {"told", "counts", "listener"}),
         ("cache-events", TellsWrongCause, {"cause", "counts"}),
         ("cache-events", TellsOfWhatNeverWas, {"told", "counts", "listener"}),
+        ("cache-events", CallsExpiredReplaced, {"cause"}),
+        ("cache-events", CallsExpiredInvalidated, {"cause"}),
+        ("cache-events", AnswersForOthers, {"mixed"}),
     ],
 )
 def test_a_broken_cache_is_seen(
