@@ -22,6 +22,7 @@ from concurrent_tables.cache import Loaded
 __all__ = ["Exact", "Model", "Shared"]
 
 TTL_SECONDS = 20
+ABSENT = object()  # what only `get` may give
 
 
 class Model:
@@ -131,14 +132,14 @@ class Shared:
         if draw.random() < 0.7:
             least = self.told[key]
             value = self._read(key, draw, loop)
-            assert value is None or value >= least, (key, value, least)
+            assert value is ABSENT or value >= least, (key, value, least)
         else:
             self._change(key, draw)
 
     def _read(self, key: Any, draw: random.Random, loop: asyncio.AbstractEventLoop | None) -> Any:
         way = draw.random()
         if way < 0.3:
-            return self.cache.get(key)
+            return self.cache.get(key, ABSENT)
         if way < 0.4 and loop is not None:
 
             async def load(key: Any) -> Any:

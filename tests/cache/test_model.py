@@ -1,7 +1,7 @@
 """Random operations on a cache and on the models of `models`; `campaign` runs millions of them.
 
-Alone, the cache must agree with the model after every step, listener events included. From several
-threads, the values tell which epoch they belong to, so that a stale one is seen at once.
+Alone, the cache must agree with the model after every step, and tell its listener once of each value that
+left. From several threads, the values tell which epoch they belong to, so that a stale one is seen at once.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def test_alone(cache_type: Any, timer: Any, seed: int) -> None:
     stats = cache.stats()
     assert stats.insertions - stats.removals == stats.size
     assert stats.removals == len(left)
+    gone = [value for _, value, _ in left]  # each value is a number of its own
+    assert len({*gone}) == len(gone) and not {*gone} & {value for _, value in cache.items()}
     assert stats.lookups == stats.hits + stats.misses
 
 
