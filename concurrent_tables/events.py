@@ -221,6 +221,7 @@ class Subscription:
         self._filter = filter
         self._queue: deque[Record] = deque()
         self._latest = -1  # version of the record that was queued last
+        self._ended = False  # the end of the table has been queued
         self._condition = PerProcess(_reentrant_condition)
         self._loops: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self._closed = False
@@ -253,11 +254,16 @@ class Subscription:
         return event
 
     def close(self) -> None:
-        """Stop receiving; what is queued can still be read."""
+        """Stop receiving. What is queued can still be read, and with it every change made before."""
         table = self._table()
-        if table is not None:
-            table._remove_watch(self)
-        self._close()
+        try:
+            if table is not None:
+                watch = table._watch
+                table._remove_watch(self)
+                if watch is not None:
+                    watch.catch_up(self)
+        finally:
+            self._close()
 
     def __enter__(self) -> Subscription:
         return self
@@ -308,9 +314,10 @@ class Subscription:
     # -- called by WatchState --------------------------------------------------------------------
 
     def _push(self, record: Record) -> None:
-        """Queue a record, or widen the LOST record at the end; the caller serialises pushes.
+        """Queue a record, or widen the LOST record at the end.
 
-        A record whose push failed halfway is pushed again.
+        Several threads may push, each from some record that is not queued yet, or is, without a gap: what one
+        of them has queued the others pass over. A record whose push failed halfway is pushed again.
         """
         kind, version = record[0], record[4]
         try:
@@ -326,7 +333,7 @@ class Subscription:
             last = self._queue[-1] if self._queue else None
             # The end of the table is told even when the queue is full: its version is not new.
             ends = kind is EventKind.DEALLOCATED
-            if version <= self._latest and not (ends and (last is None or last[0] is not kind)):
+            if self._ended or (version <= self._latest and not ends):
                 pass  # it is here already
             elif len(self._queue) < self.maxlen or ends or last is None:
                 self._queue.append(record)
@@ -334,7 +341,12 @@ class Subscription:
                 self._queue[-1] = (EventKind.LOST, MISSING, last[2], version, version)
             else:
                 self._queue.append((EventKind.LOST, MISSING, version, version, version))
-            self._latest = version
+            if (
+                version > self._latest
+            ):  # no call from here on: it could fail, and the record is queued
+                self._latest = version
+            if ends:
+                self._ended = True
             self._wake()
 
     def _close(self) -> None:
@@ -386,6 +398,14 @@ class EventLog(deque[Record]):
     def __init__(self) -> None:
         self._mutex = PerProcess(threading.RLock)
         self._lost: tuple[int, int] | None = None
+
+    def records(self) -> Sequence[Record]:
+        """Those of one moment, the oldest first."""
+        while True:
+            try:
+                return [*self]
+            except RuntimeError:  # another thread has taken one out, or added one
+                continue
 
     def lose(self, first: int, last: int) -> None:
         """Some callback may not have heard of these versions."""
@@ -518,6 +538,14 @@ class WatchState:
                 if self._latest is not me:
                     return  # whoever came last goes on until the log is empty
 
+    def catch_up(self, subscription: Subscription) -> None:
+        """Push what the log has and the subscription may not: who drains the log may be on the way to it.
+
+        Nobody waits for that thread, which may be in the `__eq__` of a filtered key.
+        """
+        for record in self.log.records():
+            subscription._push(record)
+
     def close(self, table: Any) -> None:
         """The table is going away: say so to everybody and end the subscriptions."""
         try:
@@ -529,7 +557,10 @@ class WatchState:
             for ref in self.subscriptions:
                 subscription = ref()
                 if subscription is not None:
-                    subscription._close()
+                    try:
+                        self.catch_up(subscription)
+                    finally:
+                        subscription._close()
 
 
 def _low_level(mask: int, event: Event) -> bool:

@@ -210,6 +210,60 @@ log_length(PyObject *self)
     return ct_load_relaxed(&((ct_event_log *)self)->length);
 }
 
+/* As many of the oldest records as there is room for, copied; how many there were. */
+static Py_ssize_t
+log_copy(ct_event_log *log, ct_event *events, Py_ssize_t room)
+{
+    Py_ssize_t count = 0;
+    log_lock(log);
+    for (ct_event_node *node = log->head; node != NULL; node = node->next, count++) {
+        if (count < room) {
+            ct_event_copy(&events[count], &node->event);
+        }
+    }
+    log_unlock(log);
+    return count;
+}
+
+/* Turned into records, or only cleared where that failed. */
+static PyObject *
+as_records(ct_state *st, ct_event *events, Py_ssize_t count, int wanted)
+{
+    PyObject *records = wanted ? PyTuple_New(count) : NULL;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *record = records == NULL ? NULL : ct_event_as_record(st, &events[i]);
+        if (record == NULL) {
+            Py_CLEAR(records);
+        }
+        else {
+            PyTuple_SET_ITEM(records, i, record);
+        }
+        ct_event_clear(&events[i]);
+    }
+    return records;
+}
+
+/* All that are there at one moment, the oldest first. */
+static PyObject *
+log_records(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    ct_event_log *log = (ct_event_log *)self;
+    for (;;) {
+        Py_ssize_t room = ct_load_relaxed(&log->length) + 8;
+        ct_event *events = PyMem_New(ct_event, room);
+        if (events == NULL) {
+            return PyErr_NoMemory();
+        }
+        Py_ssize_t count = log_copy(log, events, room);
+        int fits = count <= room;
+        PyObject *records = as_records(log->st, events, fits ? count : room, fits);
+        PyMem_Free(events);
+        if (fits) {
+            return records;
+        }
+    }
+}
+
 static int
 log_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -261,6 +315,7 @@ ct_log_new(ct_state *st, uint64_t version)
 }
 
 static PyMethodDef log_methods[] = {
+    {"records", log_records, METH_NOARGS, "The records of one moment, the oldest first."},
     {"popleft", log_popleft, METH_NOARGS, "Remove the oldest record."},
     {"append", log_append, METH_O, "Add a record with the version it names."},
     {"lose", (PyCFunction)(void (*)(void))log_lose_method, METH_FASTCALL,

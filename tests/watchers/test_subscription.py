@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from concurrent_tables import MISSING, EventKind
+from concurrent_tables._waits import ForkMark
 from tests.support import MUTABLE_TABLES, new, numbered, run_threads
 
 
@@ -247,3 +248,57 @@ def test_a_full_queue_never_blocks_a_writer(ct: Any) -> None:
     run_threads(lambda: [table.increment("n") for _ in range(500)], count=3)
     assert table["n"] == 1500
     assert len(subscription) <= 2
+
+
+class Obstacle:
+    """A key that equals "a" and, when it is compared with that, waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.met, self.may_go = threading.Event(), threading.Event()
+
+    def __hash__(self) -> int:
+        return hash("a")
+
+    def __eq__(self, other: object) -> bool:
+        self.met.set()
+        assert self.may_go.wait(60)
+        return False
+
+
+@pytest.mark.parametrize("name", [name for name in MUTABLE_TABLES if name.endswith("Dict")])
+def test_close_loses_nothing_that_another_thread_is_about_to_feed(ct: Any, name: str) -> None:
+    table = new(ct, name)
+    obstacle = Obstacle()
+    first, second = table.subscribe(keys=[obstacle]), table.subscribe()
+
+    def write() -> None:
+        table["a"] = 0
+
+    def close() -> None:
+        assert obstacle.met.wait(60)  # the other thread is at the first subscription
+        for number in range(1, 9):
+            table["b"] = number
+        second.close()
+        obstacle.may_go.set()
+
+    run_threads(write, close)
+    events = list(second)
+    assert [event.new for event in events] == [*range(9)]
+    assert [event.version for event in events] == sorted({event.version for event in events})
+    first.close()
+
+
+def test_the_end_of_a_table_is_told_once_whoever_is_at_it(ct: Any) -> None:
+    table = ct.ConcurrentDict()
+    subscription = table.subscribe()
+    watch = table._watch
+    drainer = ForkMark()
+    table["a"] = 1
+    watch._drainers[drainer.generation] = drainer  # as if another thread were feeding
+    table["b"] = 2
+    watch.close(table)
+    del watch._drainers[drainer.generation]
+    watch._feed()
+    assert [event.kind for event in subscription] == [
+        EventKind.ADDED, EventKind.ADDED, EventKind.DEALLOCATED,
+    ]  # fmt: skip
