@@ -77,6 +77,7 @@ class Tags:
                 if self._floor["floor"] == floor:
                     return cell
                 cell.fallen = NEVER_AGAIN  # a cell of this tag may have been forgotten meanwhile
+                self._raise_floor(mine.number)  # which the place knew that `mine` has replaced
                 self._places.compare_and_delete(tag, mine)
 
     def cells(self, tags: Iterable[Hashable]) -> tuple[Any, ...]:
@@ -127,6 +128,8 @@ class Tags:
 
 def _forget(place: Any) -> None:
     tags = place.home()
-    if tags is not None:
+    # What has another cell in its place by now, or never got there, is not forgotten: the other knows a
+    # number at least as high.
+    if tags is not None and tags._places.get(place.tag) is place:
         tags._raise_floor(place.number)
         tags._places.compare_and_delete(place.tag, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import pickle
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from concurrent_tables.cache import Loaded, RemovalCause
+from concurrent_tables.cache.parts import parts
+from concurrent_tables.cache.tags import Tags
 from concurrent_tables.cache.wheel import TICK_SECONDS
 
 
@@ -400,3 +403,26 @@ def test_two_falls_of_one_tag(cache_type: Any) -> None:
     cache._tags._remembered = Between()
     cache.invalidate_tag("t")
     assert seen == [None]
+
+
+def test_a_cell_that_never_had_a_place_is_not_forgotten(ct: Any) -> None:
+    """Two falls of one tag at once: that would make cells of other tags fall which are just made."""
+    kinds = parts(ct.IMPLEMENTATION)
+
+    class Disturbed(Tags):
+        """The first place that is made comes too late."""
+
+        __slots__ = ("meanwhile",)
+
+        def _place(self, tag: Any, cell: Any) -> Any:
+            place = super()._place(tag, cell)
+            meanwhile, self.meanwhile = self.meanwhile, lambda: None
+            meanwhile()
+            return place
+
+    tags = Disturbed(kinds.ConcurrentDict, kinds.Cell)
+    tags.meanwhile = lambda: tags.fall("t")
+    tags.fall("t")
+    gc.collect()
+    assert tags._floor["floor"] == 0
+    assert len(tags) == 1
