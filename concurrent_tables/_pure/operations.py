@@ -215,6 +215,8 @@ class AtomicOperations:
                 rekey += 1
                 continue
             own_key, old = new_block.keys[ix], new_block.values[ix]
+            if old is NULL:
+                continue  # equal to a key that this one is not equal to: removed with that already
             if new is NULL:
                 removed[key] = old  # under the key as given, as `get_many` does
                 new_block.remove(ix)

@@ -191,7 +191,8 @@ block_for(ct_table *t, ct_batch_plan *plan)
     return ct_keys_new(log2_size > old->log2_size ? log2_size : old->log2_size, kind);
 }
 
-/* The entry in `fresh` of the key in entry `ix` of `old`: the same pointer. */
+/* The entry in `fresh` of the key in entry `ix` of `old`: the same pointer.  CT_MISS when the batch has removed
+ * it already: two keys that are not equal to each other may both be equal to that of the table. */
 static Py_ssize_t
 renumbered(const ct_keys *old, const ct_keys *fresh, Py_ssize_t ix, Py_hash_t hash)
 {
@@ -202,13 +203,16 @@ renumbered(const ct_keys *old, const ct_keys *fresh, Py_ssize_t ix, Py_hash_t ha
         if (now >= 0 && ct_entry_key(fresh, now) == key) {
             return now;
         }
+        if (now == CT_EMPTY) {
+            return CT_MISS;
+        }
         CT_NEXT_SLOT(i, perturb, mask);
     }
 }
 
 /* One change in the unpublished block.  Everything it needs was reserved. */
 static void
-apply(ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
+apply(ct_batch_plan *plan, ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
 {
     if (item->ix == CT_MISS) {
         if (item->value != NULL) {
@@ -220,6 +224,11 @@ apply(ct_pending *pending, const ct_keys *old, ct_keys *fresh, ct_item *item)
         return;
     }
     Py_ssize_t ix = renumbered(old, fresh, item->ix, item->hash);
+    if (CT_UNLIKELY(ix == CT_MISS)) {
+        plan->removes--;
+        plan->changes--;
+        return;
+    }
     PyObject *key = ct_entry_key(fresh, ix), *before = ct_entry_value(fresh, ix);
     if (item->value != NULL) {
         Py_INCREF(item->value);
@@ -268,7 +277,7 @@ commit_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys *
     ct_prepare_block_held(t, fresh);
     for (Py_ssize_t i = 0; i < plan->count; i++) {
         ct_item *item = &plan->items[i];
-        apply(pending, old, fresh, item);
+        apply(plan, pending, old, fresh, item);
         if (CT_UNLIKELY(t->log != NULL) && !silent && item->event.kind != 0) {
             ct_event_log_held(t, pending, &item->event);
         }

@@ -152,4 +152,11 @@ ct_check_args(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t m
     return 0;
 }
 
+/* Names of keyword arguments that become keys: 0, or -1 with TypeError when not all are str. */
+static inline int
+ct_check_names(PyObject *kwargs)
+{
+    return kwargs == NULL || PyArg_ValidateKeywordArguments(kwargs) ? 0 : -1;
+}
+
 #endif

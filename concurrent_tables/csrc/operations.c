@@ -96,6 +96,7 @@ compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     Py_hash_t hash = ct_hash(args[0]);
     for (int status = CT_NOT_MET; hash != -1 && status == CT_NOT_MET;) {
         if (ct_get(t, args[0], hash, &present) < 0) {
+            Py_XDECREF(result); /* of a call that came to nothing */
             return NULL;
         }
         Py_XSETREF(result, PyObject_CallOneArg(args[1], present != NULL ? present : missing));

@@ -167,9 +167,9 @@ special_fill(ct_state *st, PyTypeObject *type, ct_special *place)
 {
     ct_special fresh = {.type = type, .interpreter = st->number, .delay = place->delay};
     fresh.changes = ct_load_acquire(&class_changes);
-    PyObject *order = type->tp_mro; /* replaced only while the world is stopped */
-    if (order != NULL && watch_class(st, type)) {
-        Py_INCREF(order);
+    if (watch_class(st, type) && type->tp_mro != NULL) {
+        /* Replaced only while the world is stopped, and this thread stops nowhere until it has a reference. */
+        PyObject *order = Py_NewRef(type->tp_mro);
         fresh.hash = python_function(order, st->str_hash);
         fresh.equal = python_function(order, st->str_eq);
         Py_DECREF(order);

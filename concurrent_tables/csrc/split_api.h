@@ -407,7 +407,7 @@ api_update_from(PyObject *self, PyObject *other)
 static int
 api_fill_from(PyObject *self, PyObject *other, PyObject *kwargs)
 {
-    if (other != NULL && api_update_from(self, other) < 0) {
+    if (ct_check_names(kwargs) < 0 || (other != NULL && api_update_from(self, other) < 0)) {
         return -1;
     }
     return kwargs == NULL ? 0 : api_update_from_dict(self, kwargs);

@@ -357,7 +357,7 @@ static int
 split_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     Py_ssize_t given = PyTuple_GET_SIZE(args);
-    if (!ct_check_args("SplitDict", given, 1, 2)) {
+    if (!ct_check_args("SplitDict", given, 1, 2) || ct_check_names(kwargs) < 0) {
         return -1;
     }
     if (given == 1 && kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0) {

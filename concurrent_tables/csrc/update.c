@@ -310,7 +310,7 @@ update_from_anything(ct_table *t, PyObject *other)
 int
 ct_update(ct_table *t, PyObject *other, PyObject *kwargs)
 {
-    if (other != NULL && update_from_anything(t, other) < 0) {
+    if (ct_check_names(kwargs) < 0 || (other != NULL && update_from_anything(t, other) < 0)) {
         return -1;
     }
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs)) {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from concurrent_tables import ConcurrentDict, ConcurrentSet, ShardedDict
-from tests.support import MUTABLE_TABLES, new, run_threads
+from tests.support import MAPPINGS, MUTABLE_MAPPINGS, MUTABLE_TABLES, new, run_threads
 
 
 class Thing:
@@ -185,3 +185,92 @@ def test_waiters_of_a_flight_go_on_when_its_key_cannot_be_compared(ct: Any) -> N
     fail = False
     [value] = run_threads(lambda: table.compute_if_absent(Key(), lambda: 5), timeout=20)
     assert value == 5
+
+
+class EqualToAll:
+    def __hash__(self) -> int:
+        return 5
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class EqualToItself:
+    def __hash__(self) -> int:
+        return 5
+
+    def __eq__(self, other: object) -> Any:
+        return NotImplemented if type(other) is EqualToAll else self is other
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+@pytest.mark.parametrize("more", [0, 30])
+def test_keys_that_only_the_key_of_the_table_is_equal_to(ct: Any, name: str, more: int) -> None:
+    """Two keys of a batch that are the same entry, though not equal to each other."""
+    table = new(ct, name, [(number, number) for number in range(100, 100 + more)])
+    table[EqualToAll()] = "value"
+    one, two = EqualToItself(), EqualToItself()
+    events: list[Any] = []
+    table.watch(events.append)
+    before, keys_before = table.version, table.keys_version
+    assert table.get_many([one, two]) == {one: "value", two: "value"}
+    table.update_many([(one, 1), (two, 2)])
+    assert len(table) == more + 1 and table[one] == 2
+    assert table.pop_many([one, two, 100]) == {one: 2} | ({100: 100} if more else {})
+    left = more - 1 if more else 0
+    assert len(table) == len(list(table)) == left
+    assert one not in table and two not in table
+    assert table.version - before == len(events) == 3 + bool(more)
+    assert table.keys_version - keys_before == 1 + bool(more)
+    ct.inspect_table(table).check()
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_keywords_are_strings(ct: Any, name: str) -> None:
+    odd: Any = {1: 2}
+    first = [ct.SharedKeys()] if name == "SplitDict" else []
+    with pytest.raises(TypeError, match="keywords must be strings"):
+        getattr(ct, name)(*first, **odd)
+    if name != "FrozenDict":
+        table = new(ct, name)
+        with pytest.raises(TypeError, match="keywords must be strings"):
+            table.update([(3, 4)], **odd)
+        assert 1 not in table
+
+
+@pytest.mark.parametrize("name", MUTABLE_MAPPINGS)
+@pytest.mark.parametrize("comparisons", range(8))
+def test_a_result_is_let_go_when_the_next_look_fails(ct: Any, name: str, comparisons: int) -> None:
+    left = comparisons
+
+    class Key:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise ZeroDivisionError
+            return isinstance(other, Key)
+
+    alive: list[Any] = []
+
+    def compute(old: Any) -> Any:
+        nonlocal left
+        thing = Thing()
+        alive.append(weakref.ref(thing))
+        before, left = left, 100
+        table[Key()] = len(alive)  # so that what is returned cannot be stored
+        left = before
+        return thing
+
+    table = new(ct, name)
+    table[Key()] = "old"
+    left = comparisons
+    with pytest.raises(ZeroDivisionError):
+        table.compute(Key(), compute)
+    ct.reclaim.flush()
+    gc.collect()
+    assert [thing() for thing in alive] == [None] * len(alive)
