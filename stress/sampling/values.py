@@ -22,6 +22,7 @@ __all__ = ["KEY_STYLES", "VALUE_STYLES", "Factory", "Fresh", "Token", "Values"]
 HOT_KEYS = 6  # named K0..K5: what operations on single keys use
 _DYING_SHARE = 0.18
 _HOSTILE_SHARE = 0.07
+_MOST_COLLIDING = 120  # keys: each is compared with all that share one of few hashes, in Python
 _FIRST_VALUE = 10**9  # above every cache of small integers
 
 
@@ -157,4 +158,6 @@ class Values:
             return Values("hostile", rng.choice(kinds), rng.randint(2, 12), salt, mode)
         if rng.random() < _DYING_SHARE:
             return Values("float", "float", size, 1, dying=True)
+        if style == "object":
+            size = min(size, _MOST_COLLIDING)
         return Values(style, rng.choice(kinds), size, rng.randrange(1, 1 << 20))

@@ -416,3 +416,11 @@ def test_nothing_exact_is_concluded_from_hostile_keys() -> None:
     assert not one.judged
     assert profile_of(LockedDict).hostile == {"collide", "sleep"}
     assert profile_of(dict).hostile == set(MODES)
+
+
+def test_keys_that_collide_are_not_many() -> None:
+    """Under a sanitizer one look at a table of thousands of them took longer than a hang may."""
+    rng = Random(1)
+    drawn = [Values.draw(rng, counts=False, large=True) for _ in range(400)]
+    assert max(each.size for each in drawn) == 2000
+    assert max(each.size for each in drawn if each.style == "object") <= 120
