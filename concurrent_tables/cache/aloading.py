@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _hooks
 from .._missing import MISSING, MissingType
+from .._pure.hit_path import NEVER_AGAIN
 from .base import Loaded
 from .flights import Flight, Outcome, await_end, chain_of_loads, loading
-from .loading import AGAIN, Call, Loading
+from .loading import AGAIN, Call
+from .loading_many import ManyLoading
 
 if TYPE_CHECKING:
     from .._pure.hit_path import Entry
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncLoading"]
 
 
-class AsyncLoading(Loading):
+class AsyncLoading(ManyLoading):
     """`aget_or_load`."""
 
     async def aget_or_load(
@@ -63,15 +65,11 @@ class AsyncLoading(Loading):
         began = monotonic()
         while True:
             mine = self._new_flight(key, call)
-            flight = self._register(mine)
-            if flight is mine:
-                entry, wanted = self._look_again(mine)
-                if entry is not None:
-                    return entry.value
-                if not wanted:
-                    return await self._alead_alone(key, call)
-                mine.joined += 1  # by this caller, even if the task ends at once
-                self._depart(mine, call)
+            flight = self._abegin(mine, call)
+            if flight is None:
+                return await self._alead_alone(key, call)
+            if not isinstance(flight, Flight):
+                return flight.value
             stale, until = self._patience(flight, began)
             ended = await await_end(flight, until)
             value = self._after_wait(flight, mine.epoch, stale, ended)
@@ -79,6 +77,21 @@ class AsyncLoading(Loading):
                 return value
             if flight is mine and flight.outcome is Outcome.VOID:
                 raise asyncio.CancelledError(f"the loader of key {key!r} was cancelled")
+
+    def _abegin(self, mine: Flight, call: Call) -> Flight | Entry | None:
+        """The flight to wait for, or an entry that came meanwhile; None: to be loaded alone."""
+        try:
+            flight = self._register(mine)
+            if flight is mine:
+                entry, wanted = self._look_again(mine)
+                if not wanted:
+                    return entry
+                mine.joined += 1  # by this caller, even if the task ends at once
+                self._depart(mine, call)
+            return flight
+        except BaseException:
+            mine.forsaken, mine.cells[0].fallen = True, NEVER_AGAIN  # see `_load`
+            raise
 
     def _depart(self, flight: Flight, call: Call) -> None:
         """Start the task that runs the loader."""
@@ -107,6 +120,7 @@ class AsyncLoading(Loading):
             self._abandon(flight)
 
     async def _fly(self, flight: Flight, call: Call) -> None:
+        loaded = None
         try:
             loaded = await _awaited(call.loader(flight.key))
             self._tallies.increment("load_successes")
@@ -115,7 +129,8 @@ class AsyncLoading(Loading):
             self._tallies.increment("load_failures")
             raise
         except BaseException as error:
-            self._crash(flight, error)
+            flight.forsaken = True
+            self._crash(flight, error, counts=loaded is None)
             if not isinstance(error, Exception):
                 raise
             if not flight.joined:
@@ -124,9 +139,12 @@ class AsyncLoading(Loading):
     async def _alead_alone(self, key: Any, call: Call) -> Any:
         try:
             loaded = await _awaited(call.loader(key))
-        except BaseException:
+        except BaseException as error:
             self._tallies.increment("load_failures")
-            raise
+            stale = self._instead(key, error)
+            if stale is None:
+                raise
+            return stale.value
         self._tallies.increment("load_successes")
         self._tallies.increment("load_discards")
         return loaded.value
@@ -134,12 +152,16 @@ class AsyncLoading(Loading):
     def _arefresh(self, entry: Entry, call: Call) -> None:
         entry.refresh_at = self._timer() + (self._settings.refresh_after or 0.0)
         flight = self._new_flight(entry.key, call)
-        if self._register(flight) is not flight:
-            return
-        if self._unsettled():
-            self._abandon(flight)
-            return
-        self._depart(flight, call)
+        try:
+            if self._register(flight) is not flight:
+                return
+            if self._unsettled():
+                self._abandon(flight)
+            else:
+                self._depart(flight, call)
+        except BaseException:
+            flight.forsaken, flight.cells[0].fallen = True, NEVER_AGAIN
+            raise
 
 
 async def _awaited(result: Any) -> Loaded:

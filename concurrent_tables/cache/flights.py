@@ -36,11 +36,11 @@ loading: ContextVar[tuple[Flight, ...]] = ContextVar("concurrent_tables_loading"
 def chain_of_loads() -> tuple[Flight, ...]:
     """The loads that this thread or task is in the middle of, outermost first.
 
-    One that ended is in there only if there was no memory to take it out.
+    One that ended is in there only if an interrupt came, or there was no memory, to take it out.
     """
     chain = loading.get()
-    if not all(flight.outcome is Outcome.PENDING for flight in chain):
-        chain = tuple([flight for flight in chain if flight.outcome is Outcome.PENDING])
+    if not all(flight.going for flight in chain):
+        chain = tuple([flight for flight in chain if flight.going])
     return chain
 
 
@@ -62,6 +62,7 @@ class Flight(ForkMark):
         "cells",
         "ends_at",
         "epoch",
+        "forsaken",
         "joined",
         "key",
         "late_tags",
@@ -90,15 +91,24 @@ class Flight(ForkMark):
         self.released = Latch()
         self.waits: list[Flight] = []  # guarded by the lock of _waits
         self.joined = 0  # how many have waited for it
+        # Who should have ended it did not come to that: interrupted, or at the limit of the stack.
+        self.forsaken = False
         self.late_tags: tuple[Any, ...] = ()  # which only the loader told
         self._claim = {None}  # whoever takes it ends the flight
         self._futures: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
 
     @property
+    def going(self) -> bool:
+        """Whether it is under way."""
+        return self.outcome is Outcome.PENDING and not self.forsaken
+
+    @property
     def void(self) -> bool:
-        """Whether nobody will end this flight any more: after a fork, or its loop is closed."""
+        """Whether nobody will end this flight: forsaken, after a fork, or its loop is closed."""
         if self.outcome is not Outcome.PENDING:
             return False
+        if self.forsaken:
+            return True
         if self.loop is not None and self.loop.is_closed():
             return True
         return super().void
@@ -151,7 +161,8 @@ def wait_for_end(flight: Flight, until: float) -> bool:
     try:
         while True:
             left = until - monotonic()
-            if flight.released.wait(max(0.0, min(left, _POLL_SECONDS))):
+            flight.released.wait(max(0.0, min(left, _POLL_SECONDS)))
+            if flight.outcome is not Outcome.PENDING:  # an interrupt may have kept the latch closed
                 return True
             if left <= 0 or flight.void:
                 return False
@@ -168,7 +179,7 @@ async def await_end(flight: Flight, until: float) -> bool:
         while True:
             left = until - monotonic()
             await asyncio.wait((future,), timeout=max(0.0, min(left, _POLL_SECONDS)))
-            if flight.released.is_set():
+            if flight.outcome is not Outcome.PENDING:
                 return True
             if left <= 0 or flight.void:
                 return False

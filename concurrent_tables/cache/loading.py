@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,7 +51,7 @@ class Call(NamedTuple):
 
 
 class Loading(Storing):
-    """`get_or_load` and `load_many`; what the coroutines of `aloading` share with them."""
+    """`get_or_load`, and what `load_many` and the coroutines of `aloading` share with it."""
 
     def get_or_load(
         self,
@@ -104,76 +104,46 @@ class Loading(Storing):
                 found[key] = entry.value
         return found
 
-    def load_many(
-        self,
-        keys: Iterable[Any],
-        loader: Callable[[list[Any]], Mapping[Any, Any]],
-        *,
-        ttl: float | MissingType | None = MISSING,
-        tags: Iterable[Hashable] = (),
-    ) -> dict[Any, Any]:
-        """The values of `keys`; one call `loader(list of those absent)` gives a mapping of the rest.
-
-        Keys that others are loading are waited for. Keys that the mapping lacks are absent from
-        the result, and not stored. Errors and thread-safety as for `get_or_load`.
-        """
-        call = Call(_one_of(loader), ttl, self._as_tags(tags))
-        found: dict[Any, Any] = {}
-        mine: dict[Any, Flight] = {}
-        others = []
-        try:
-            for key in dict.fromkeys(keys):
-                entry = self._find(key)
-                if entry is None:
-                    flight = self._new_flight(key, call)
-                    if self._register(flight) is not flight:
-                        others.append(key)
-                        continue
-                    mine[key] = flight
-                    entry = self._peek_entry(key)
-                    if entry is None:
-                        continue
-                    self._abandon(mine.pop(key))
-                found[key] = entry.value
-            if mine:
-                found |= self._lead_many(mine, loader, call)
-        finally:
-            for flight in mine.values():
-                if flight.outcome is Outcome.PENDING:
-                    self._abandon(flight)
-        for key in others:
-            value = self._load(key, call)
-            if value is not MISSING:
-                found[key] = value
-        return found
-
     # -- one load ---------------------------------------------------------------------------------
 
     def _load(self, key: Any, call: Call) -> Any:
         began = monotonic()
-        timed = self._settings.soft_timeout is not None or self._settings.hard_timeout is not None
         while True:
             mine = self._new_flight(key, call)
-            flight = self._register(mine)
-            if flight is mine:
-                entry, wanted = self._look_again(mine)
-                if entry is not None:
-                    return entry.value
-                if not wanted:
-                    return self._lead_alone(key, call)
-                if not timed:
-                    try:
-                        return self._lead(mine, call)
-                    except Exception as error:
-                        stale = self._instead(key, error)
-                        if stale is None:
-                            raise
-                        return stale.value
-                mine.joined += 1  # by this caller, even if the thread is done at once
-                self._launch(mine, call)
-            value = self._share(flight, mine.epoch, began)
+            try:
+                flight = self._register(mine)
+                value = AGAIN if flight is not mine else self._run(mine, call)
+            except BaseException as error:
+                # Stores, not calls: an interrupt may come at any line, and the stack may be full.
+                mine.forsaken, mine.cells[0].fallen = True, NEVER_AGAIN
+                stale = self._instead(key, error)
+                if stale is None:
+                    raise
+                return stale.value
+            if value is AGAIN:
+                value = self._share(flight, mine.epoch, began)
             if value is not AGAIN:
                 return value
+            if mine.outcome is Outcome.VOID and mine.result is not MISSING:
+                raise mine.result  # its loader, in another thread, raised SystemExit or the like
+
+    def _run(self, mine: Flight, call: Call) -> Any:
+        """The value of a flight that was registered; AGAIN when a thread of ours runs its loader."""
+        entry, wanted = self._look_again(mine)
+        if entry is not None:
+            return entry.value
+        if not wanted:
+            return self._lead_alone(mine.key, call)
+        if not self._timed():
+            return self._lead(mine, call)
+        mine.joined += 1  # by this caller, even if the thread is done at once
+        self._launch((mine,), lambda: self._lead(mine, call), call)
+        return AGAIN
+
+    def _timed(self) -> bool:
+        """Whether loaders run in threads that their callers can leave behind."""
+        settings = self._settings
+        return settings.soft_timeout is not None or settings.hard_timeout is not None
 
     def _new_flight(self, key: Any, call: Call) -> Flight:
         cells = self._tags.cells(call.tags)
@@ -189,7 +159,7 @@ class Loading(Storing):
             standing: Flight = self._flights.setdefault(key, flight)
             if standing is flight:
                 return flight
-            if standing.released.is_set() or standing.void:
+            if standing.outcome is not Outcome.PENDING or standing.void:
                 self._flights.compare_and_delete(key, standing)
                 continue
             if monotonic() >= standing.ends_at:
@@ -221,13 +191,14 @@ class Loading(Storing):
     def _lead(self, flight: Flight, call: Call) -> Any:
         """Run the loader and land; errors go to the waiters and to the caller."""
         outer = chain_of_loads()
+        loaded = None
         try:
             loading.set((*outer, flight))
             loaded = self._check(flight.key, call.loader(flight.key))
             self._tallies.increment("load_successes")
             return self._land(flight, loaded, call)
         except BaseException as error:
-            self._crash(flight, error)
+            self._crash(flight, error, counts=loaded is None)
             raise
         finally:
             loading.set(outer)
@@ -242,36 +213,6 @@ class Loading(Storing):
         self._tallies.increment("load_successes")
         self._tallies.increment("load_discards")
         return loaded.value
-
-    def _lead_many(
-        self, flights: dict[Any, Flight], loader: Callable[[list[Any]], Any], call: Call
-    ) -> dict[Any, Any]:
-        keys = list(flights)
-        keep = not self._unsettled()
-        outer = chain_of_loads()
-        found: dict[Any, Any] = {}
-        try:
-            loading.set((*outer, *flights.values()))
-            result = loader(keys)
-            self._tallies.increment("load_successes")
-            for key in keys:
-                if key not in result:
-                    self._abandon(flights[key])
-                    continue
-                loaded = self._check(key, result[key])
-                if not keep:
-                    flights[key].cells[0].fallen = NEVER_AGAIN
-                value = self._land(flights[key], loaded, call)
-                if value is not MISSING:
-                    found[key] = value
-        except BaseException as error:
-            for flight in flights.values():
-                if flight.outcome is Outcome.PENDING:
-                    self._crash(flight, error, counts=flight.key is keys[0])
-            raise
-        finally:
-            loading.set(outer)
-        return found
 
     def _check(self, key: Any, result: Any) -> Loaded:
         if isinstance(result, Loaded):
@@ -337,10 +278,11 @@ class Loading(Storing):
                 inner = None if traceback is None else traceback.tb_next
                 flight.end(Outcome.ERROR, error, inner or traceback)
             else:  # an interrupt is for the thread that it came to: the others try themselves
-                flight.end(Outcome.VOID)
+                flight.end(Outcome.VOID, error)
 
     def _abandon(self, flight: Flight) -> None:
         """End a flight that brings nothing: its callers look again."""
+        flight.cells[0].fallen = NEVER_AGAIN  # should its loader run on: no invalidation finds it
         try:
             self._flights.compare_and_delete(flight.key, flight)
         finally:
@@ -415,17 +357,21 @@ class Loading(Storing):
 
     # -- threads of our own -----------------------------------------------------------------------
 
-    def _launch(self, flight: Flight, call: Call) -> None:
+    def _launch(self, flights: tuple[Flight, ...], lead: Callable[[], object], call: Call) -> None:
         """Run the loader in a thread, so that its callers can leave it behind."""
-        flight.owner = 0  # nobody's until the thread runs
+        for flight in flights:
+            flight.owner = 0  # nobody's until the thread runs
         context = copy_context()
 
         def run() -> None:
-            flight.owner = background.me()
+            for flight in flights:
+                flight.owner = background.me()
             try:
-                context.run(self._lead, flight, call)
+                context.run(lead)
             except BaseException:  # the waiters have it
-                if not flight.joined:
+                for flight in flights:
+                    flight.forsaken = True
+                if not any(flight.joined for flight in flights):
                     _hooks.report_unraisable(
                         "Exception ignored in a loader of a cache", call.loader
                     )
@@ -433,7 +379,9 @@ class Loading(Storing):
         try:
             background.start(run, "load")
         except BaseException as error:
-            self._crash(flight, error)
+            for flight in flights:
+                flight.cells[0].fallen = NEVER_AGAIN  # the thread may have been started
+                self._crash(flight, error, counts=flight is flights[0])
             raise
 
     def _refresh(self, entry: Entry, call: Call) -> None:
@@ -443,6 +391,14 @@ class Loading(Storing):
 
     def _refresh_now(self, entry: Entry, call: Call) -> None:
         flight = self._new_flight(entry.key, call)
+        try:
+            self._renew(entry, flight, call)
+        except BaseException as error:
+            flight.forsaken, flight.cells[0].fallen = True, NEVER_AGAIN
+            if not flight.joined or not isinstance(error, Exception):
+                raise
+
+    def _renew(self, entry: Entry, flight: Flight, call: Call) -> None:
         standing = self._table.get(entry.key)
         if (
             standing is None
@@ -452,24 +408,13 @@ class Loading(Storing):
             return  # it has gone, or somebody loads it already
         if self._unsettled():
             self._abandon(flight)
-            return
-        try:
+        else:
             self._lead(flight, call)
-        except Exception:
-            if not flight.joined:
-                raise
 
     def _as_tags(self, tags: Iterable[Hashable]) -> tuple[Hashable, ...]:
         if isinstance(tags, str):
             raise TypeError(f"tags must be an iterable of tags, not the str {tags!r}")
         return tags if type(tags) is tuple else (*tags,)
-
-
-def _one_of(loader: Callable[[list[Any]], Mapping[Any, Any]]) -> Callable[[Any], Any]:
-    def load(key: Any) -> Any:
-        return loader([key]).get(key, MISSING)
-
-    return load
 
 
 def _copy_of(error: BaseException, traceback: Any) -> BaseException:

@@ -20,8 +20,9 @@ class CacheStats(NamedTuple):
     """Counts since the cache was made.
 
     - `hits` + `misses` == `lookups`: `get`, `get_or_load`, and each key of `get_many` and `load_many`.
-    - `load_successes` + `load_failures` == `loads`: runs of a loader. `load_discards` of the
-      successes were not kept, because an invalidation or a write came first.
+    - `load_successes` + `load_failures` == `loads`: runs of a loader. `load_discards`
+      values of successful ones (`load_many` brings several) were not kept, because an
+      invalidation or a write came first.
     - `insertions` - `removals` == `size`, the entries in the cache (also those that fell or expired
       and have not been taken out yet). The five causes add up to `removals`.
     - `weight` is what the policy counts against `maxsize`; 0 without a bound.

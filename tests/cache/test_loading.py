@@ -521,6 +521,73 @@ def test_load_many_and_an_invalidation(cache_type: Any) -> None:
     assert cache.keys() == ["b"]
 
 
+def test_load_many_serves_what_expired_in_place_of_an_error(cache_type: Any, timer: Any) -> None:
+    cache = cache_type(10, ttl=10, stale_on_error=60, timer=timer)
+    cache.load_many([1, 2], lambda keys: dict.fromkeys(keys, "old"))
+    timer.forward(11)
+    assert cache.load_many([1, 2], lambda keys: 1 // 0) == {1: "old", 2: "old"}
+    assert cache.stats().stale_served == 2
+    with pytest.raises(ZeroDivisionError):  # there is nothing in place of 3
+        cache.load_many([1, 2, 3], lambda keys: 1 // 0)
+
+
+def test_load_many_and_the_hard_timeout(cache_type: Any) -> None:
+    cache = cache_type(10, hard_timeout=0.01)
+    go_on = threading.Event()
+
+    def loader(keys: list[Any]) -> dict[Any, Any]:
+        assert go_on.wait(GIVE_UP_SECONDS)
+        return dict.fromkeys(keys, "late")
+
+    with pytest.raises(TimeoutError, match="key 1"):
+        cache.load_many([1, 2], loader)
+    go_on.set()
+    while cache.stats().load_successes == 0:
+        time.sleep(0.001)
+    assert cache.load_many([1, 2], lambda keys: dict.fromkeys(keys, "new")) == {1: "new", 2: "new"}
+
+
+def test_load_many_with_timeouts(cache_type: Any) -> None:
+    cache = cache_type(10, hard_timeout=GIVE_UP_SECONDS)
+    assert cache.load_many([1, 2, 3], lambda keys: {1: "a", 3: None}) == {1: "a", 3: None}
+    with pytest.raises(ZeroDivisionError):
+        cache.load_many([2], lambda keys: 1 // 0)
+    with pytest.raises(SystemExit):
+        cache.load_many([2], lambda keys: sys.exit())
+
+
+def test_load_many_and_the_soft_timeout(cache_type: Any, timer: Any) -> None:
+    cache = cache_type(10, ttl=10, stale_on_error=60, soft_timeout=0.01, timer=timer)
+    cache.load_many([1, 2], lambda keys: dict.fromkeys(keys, "old"))
+    timer.forward(11)
+    go_on = threading.Event()
+
+    def loader(keys: list[Any]) -> dict[Any, Any]:
+        assert go_on.wait(GIVE_UP_SECONDS)
+        return dict.fromkeys(keys, "new")
+
+    assert cache.load_many([1, 2], loader) == {1: "old", 2: "old"}
+    go_on.set()
+    assert cache.wait_for(1, GIVE_UP_SECONDS) == cache.wait_for(2, GIVE_UP_SECONDS) == "new"
+
+
+def test_one_run_of_a_loader_counts_once(cache_type: Any) -> None:
+    def weigher(key: Any, value: Any) -> int:
+        raise ZeroDivisionError
+
+    async def aloader(key: Any) -> str:
+        return "value"
+
+    cache = cache_type(10, weigher=weigher)
+    with pytest.raises(ZeroDivisionError):
+        cache.get_or_load(1, lambda key: "value")
+    with pytest.raises(ZeroDivisionError):
+        cache.load_many([1, 2], lambda keys: dict.fromkeys(keys, "value"))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(cache.aget_or_load(1, aloader))
+    assert (cache.stats().load_successes, cache.stats().load_failures) == (3, 0)
+
+
 def test_wait_for_in_a_thread(cache_type: Any) -> None:
     cache = cache_type()
     thread, outcome = in_thread(lambda: cache.wait_for("k", GIVE_UP_SECONDS))

@@ -1,0 +1,147 @@
+"""Interrupts at every line of a load, and stacks that end there: the next caller loads anew.
+
+A line tracer raises where a signal handler could. No flight may stay in the registry for which others
+would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from concurrent_tables.cache import aloading, loading
+
+pytestmark = pytest.mark.skipif(
+    sys.gettrace() is not None, reason="somebody else traces this run, a coverage tool perhaps"
+)
+
+GIVE_UP_SECONDS = 30.0
+FILES = (loading.__file__, aloading.__file__)
+
+
+class Interrupt(BaseException):
+    """What the tracer raises."""
+
+
+@contextmanager
+def interrupt_at(number: int) -> Iterator[list[str]]:
+    """Raise at the line of that number; yields what tells where, nothing if there is none."""
+    seen = count(1)
+    where: list[str] = []
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename not in FILES:
+            return None
+        if event == "line" and next(seen) == number:
+            sys.settrace(None)
+            where.append(f"{frame.f_code.co_name}, line {frame.f_lineno}")
+            raise Interrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield where
+    except Interrupt:
+        pass
+    finally:
+        sys.settrace(None)
+
+
+def in_a_thread(work: Callable[[], Any]) -> Any:
+    """What `work` returns, or "hangs"."""
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(work()), daemon=True)
+    thread.start()
+    thread.join(GIVE_UP_SECONDS)
+    return result[0] if result else "hangs"
+
+
+def load(cache: Any) -> None:
+    cache.get_or_load(1, lambda key: "first")
+
+
+def load_many(cache: Any) -> None:
+    cache.load_many([1, 2], lambda keys: dict.fromkeys(keys, "first"))
+
+
+class Awaitable:
+    """Unlike a coroutine, it may be left alone without a warning in some later test."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __await__(self) -> Generator[Any, None, str]:
+        yield from asyncio.sleep(0).__await__()
+        return "first"
+
+
+def load_in_a_loop(cache: Any) -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # the task has the interrupt, too
+    try:
+        loop.run_until_complete(cache.aget_or_load(1, Awaitable))
+    except asyncio.CancelledError:  # the interrupt ended the task
+        pass
+    finally:
+        loop.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("work", [load, load_many, load_in_a_loop])
+def test_an_interrupt_leaves_no_flight(cache_type: Any, work: Callable[[Any], None]) -> None:
+    for number in count(1):
+        cache = cache_type(10)
+        with interrupt_at(number) as where:
+            work(cache)
+        if not where:
+            break
+        then = in_a_thread(lambda cache=cache: cache.get_or_load(1, lambda key: "then"))
+        assert then in ("first", "then"), where
+        cache.invalidate(1)
+        assert cache.get_or_load(1, lambda key: "again") == "again", where
+    assert number > 20
+    gc.collect()  # what was interrupted complains here, and not in another test
+
+
+def test_a_full_stack_leaves_no_flight(ct: Any, cache_type: Any) -> None:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("the twin runs as Python code, in which the stack may end at any line")
+    cache = cache_type(1000)
+
+    def at_depth(depth: int, key: int) -> Any:
+        return at_depth(depth - 1, key) if depth else cache.get_or_load(key, lambda key: "first")
+
+    def run_all() -> list[Any]:
+        limit = sys.getrecursionlimit()
+        for key in range(limit // 2, limit + 10):
+            try:
+                at_depth(key, key)
+            except RecursionError:
+                pass
+        return [cache.get_or_load(key, lambda key: "then") for key in range(limit)]
+
+    assert set(in_a_thread(run_all)) == {"first", "then"}
+
+
+def test_a_loader_that_exits_in_a_thread_of_its_own(cache_type: Any) -> None:
+    cache = cache_type(10, hard_timeout=GIVE_UP_SECONDS)
+    calls: list[Any] = []
+
+    def loader(key: Any) -> str:
+        calls.append(key)
+        if len(calls) > 1:
+            return "called again"
+        raise SystemExit("the loader")
+
+    with pytest.raises(SystemExit, match="the loader"):
+        cache.get_or_load(1, loader)
+    assert calls == [1]
