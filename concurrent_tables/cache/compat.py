@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from typing import Any
 
-from . import Cache
+from .._missing import MISSING
+from . import Cache, Loaded
 from .decorator import CachedFunction, cached
 
 __all__ = ["MappingView", "lru_cache"]
@@ -33,10 +34,13 @@ def lru_cache(
     function = None
     if callable(maxsize):
         function, maxsize = maxsize, 128
-    size = maxsize if maxsize is None else max(maxsize, 0)
+    if maxsize is not None and not isinstance(maxsize, int):
+        raise TypeError(f"lru_cache() takes an int, a callable or None first, not {maxsize!r}")
+    size = None if maxsize is None else max(int(maxsize), 0)
 
     def decorate(target: Callable[..., Any]) -> CachedFunction:
         decorated: CachedFunction = cached(Cache(size, policy="lru", ttl=ttl), typed=typed)(target)
+        decorated.cache_parameters = lambda: {"maxsize": size, "typed": typed}  # type: ignore[attr-defined]
         return decorated
 
     return decorate if function is None else decorate(function)
@@ -46,7 +50,8 @@ class MappingView(MutableMapping[Any, Any]):
     """A cache as a mutable mapping, with the names that cachetools' classes have.
 
     Reading counts as in `Cache.get`. Iteration goes over the valid keys of one moment. Every method is
-    atomic; two of them in a row are not (`get_or_load` is what replaces "look, then store").
+    atomic; two of them in a row are not (`get_or_load` is what replaces "look, then store"). So take
+    `dict(view.items())` for a copy: `dict(view)` asks for the keys, then for each value.
 
     >>> from concurrent_tables.cache import Cache
     >>> from concurrent_tables.cache.compat import MappingView
@@ -88,6 +93,30 @@ class MappingView(MutableMapping[Any, Any]):
         """The value of `key`, or `default`."""
         return self.cache.get(key, default)
 
+    def items(self) -> ItemsView[Any, Any]:
+        """The entries; each walk is over one snapshot, and counts no accesses."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        """The values; each walk is over one snapshot, and counts no accesses."""
+        return _Values(self)
+
+    def pop(self, key: Any, default: Any = MISSING) -> Any:
+        """Remove `key` and return its value; `default`, or KeyError without one, if it is absent."""
+        return self.cache.pop(key, default)
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove some entry and return it; KeyError if there is none."""
+        for key in iter(self):
+            value = self.cache.pop(key, MISSING)
+            if value is not MISSING:
+                return key, value
+        raise KeyError("popitem(): the cache is empty")
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """The value of `key`, which becomes `default` if there is none; waits for a load of the key."""
+        return self.cache.get_or_load(key, lambda _: Loaded(default))
+
     def clear(self) -> None:
         """Drop everything."""
         self.cache.clear()
@@ -106,3 +135,17 @@ class MappingView(MutableMapping[Any, Any]):
 
     def __repr__(self) -> str:
         return f"MappingView({self.cache!r})"
+
+
+class _Items(ItemsView[Any, Any]):
+    _mapping: MappingView
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return iter(self._mapping.cache.items())
+
+
+class _Values(ValuesView[Any]):
+    _mapping: MappingView
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([value for _, value in self._mapping.cache.items()])

@@ -50,13 +50,15 @@ def cached(
     >>> square(4), square(4), square.cache_info().hits
     (16, 16, 1)
     """
-    if not hasattr(cache, "aget_or_load"):
+    if isinstance(cache, type) or not hasattr(cache, "aget_or_load"):
         raise TypeError(f"cached() takes a Cache, not {cache!r}: write @cached(Cache(maxsize))")
     given_tags = cache._as_tags(tags)
 
     def decorate(function: Callable[..., Any]) -> Any:
-        if isinstance(function, (staticmethod, classmethod)):
-            return type(function)(decorate(function.__func__))
+        if isinstance(function, classmethod):
+            return CachedClassMethod(decorate(function.__func__))
+        if isinstance(function, staticmethod):
+            return staticmethod(decorate(function.__func__))
         if not callable(function):
             raise TypeError(f"cached() decorates a callable, not {function!r}")
         kind: Any = CachedFunction
@@ -99,9 +101,12 @@ class CachedFunction:
 
     def _missed(self, key: Any, entry: Any, args: tuple[Any, ...]) -> Any:
         """The result of a call that has found no entry, or one that may have to be refreshed."""
-        if entry is not None and entry.refresh_at == inf:
-            return entry.value
-        return self.cache._found_or_load(key, entry, self._call(key, args, {}))
+        call = self._call(key, args, {})
+        if entry is None:
+            return self.cache._load(key, call)  # at once: functions that call themselves go deep
+        return (
+            entry.value if entry.refresh_at == inf else self.cache._found_or_load(key, entry, call)
+        )
 
     def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
         """The key under which the result of this call is kept."""
@@ -137,6 +142,17 @@ class CachedFunction:
 
     def __repr__(self) -> str:
         return f"<cached {self._function!r}>"
+
+    def __reduce__(self) -> str:
+        # By name, as functions are pickled; the cache stays here.
+        name: str = getattr(self, "__qualname__", self._token.name)
+        return name
+
+    def __copy__(self) -> CachedFunction:
+        return self
+
+    def __deepcopy__(self, memo: object) -> CachedFunction:
+        return self
 
     def _result(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         entry = self.cache._find(key)
@@ -202,13 +218,29 @@ class CachedCoroutineFunction(CachedFunction):
         return await self.cache._afound_or_load(key, entry, self._call(key, args, kwargs))
 
 
+class CachedClassMethod(classmethod):  # type: ignore[type-arg]
+    """A class method; from Python 3.13 on, `classmethod` itself binds no descriptors.
+
+    It would bind a method whose `cache_invalidate` does not know the class.
+    """
+
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any:
+        return BoundCall(self.__func__, type(instance) if owner is None else owner)  # type: ignore[arg-type]
+
+
 class BoundCall:
     """A cached function bound to an object, as a method is."""
 
     def __init__(self, function: CachedFunction, instance: Any) -> None:
         self.__func__ = function
         self.__self__ = instance
-        self.__wrapped__ = function._function.__get__(instance)
+        wrapped = function._function
+        bind = getattr(type(wrapped), "__get__", None)  # builtins, classes and others have none
+        self.__wrapped__ = (
+            functools.partial(wrapped, instance)
+            if bind is None
+            else bind(wrapped, instance, type(instance))
+        )
         if isinstance(function, CachedCoroutineFunction):
             _mark_coroutine_function(self)
 
@@ -235,6 +267,17 @@ class BoundCall:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__func__, name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundCall):
+            return NotImplemented
+        return self.__func__ is other.__func__ and self.__self__ is other.__self__
+
+    def __hash__(self) -> int:
+        return hash((id(self.__func__), id(self.__self__)))
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.__self__, getattr(self.__func__, "__name__"))  # noqa: B009
 
     def __repr__(self) -> str:
         return f"<bound {self.__func__!r} of {self.__self__!r}>"

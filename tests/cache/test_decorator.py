@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import inspect
+import pickle
 import sys
+import threading
 import time
 import weakref
 from typing import Any
 
 import pytest
 
-from concurrent_tables.cache import Loaded, cached
+from concurrent_tables.cache import Cache, Loaded, cached
 from concurrent_tables.cache.compat import MappingView, lru_cache
 from tests.cache.conftest import GIVE_UP_SECONDS
+from tests.support import run_threads
 
 
 def test_functions_share_a_cache(cache_type: Any) -> None:
@@ -201,6 +205,8 @@ def test_refreshing_results(cache_type: Any, timer: Any) -> None:
 def test_what_cannot_be_decorated(cache_type: Any) -> None:
     with pytest.raises(TypeError, match=r"write @cached\(Cache\(maxsize\)\)"):
         cached(lambda: 1)
+    with pytest.raises(TypeError, match=r"write @cached\(Cache\(maxsize\)\)"):
+        cached(cache_type)
     with pytest.raises(TypeError, match="decorates a callable"):
         cached(cache_type())(5)
 
@@ -229,6 +235,59 @@ def test_lru_cache() -> None:
         return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
     assert fibonacci(60) == 1548008755920
+    assert fibonacci.cache_parameters() == {"maxsize": None, "typed": False}
+    with pytest.raises(TypeError, match="an int, a callable or None first"):
+        lru_cache("10")  # type: ignore[arg-type]
+
+
+@lru_cache
+def doubled(x: int) -> int:
+    return 2 * x
+
+
+class Numbers:
+    @cached(Cache(10))
+    def double(self, x: int) -> int:
+        return 2 * x
+
+
+def test_copies_and_pickles() -> None:
+    assert copy.copy(doubled) is copy.deepcopy(doubled) is doubled
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    numbers = Numbers()
+    bound = numbers.double
+    assert copy.copy(bound) == bound == numbers.double != Numbers().double
+    assert hash(bound) == hash(numbers.double)
+    assert pickle.loads(pickle.dumps(bound))(4) == 8
+
+
+def test_class_methods_know_their_class(cache_type: Any) -> None:
+    calls: list[Any] = []
+
+    class Base:
+        @cached(cache_type(10))
+        @classmethod
+        def name(cls, x: int) -> str:
+            calls.append(x)
+            return f"{cls.__name__} {x}"
+
+    class Derived(Base):
+        pass
+
+    assert [Base.name(1), Derived.name(1), Base().name(1)] == ["Base 1", "Derived 1", "Base 1"]
+    assert Base.name.cache_invalidate(1) and not Base.name.cache_invalidate(1)
+    assert Derived().name(1) == "Derived 1" and calls == [1, 1]
+
+
+def test_callables_that_are_no_functions_as_methods(cache_type: Any) -> None:
+    class Sized:
+        size = cached(cache_type(10))(len)
+
+        def __len__(self) -> int:
+            return 3
+
+    sized = Sized()
+    assert sized.size() == sized.size() == 3 and Sized.size.cache_info().hits == 1
 
 
 def test_mapping_view(cache_type: Any) -> None:
@@ -245,6 +304,36 @@ def test_mapping_view(cache_type: Any) -> None:
     assert "c" in view and (view.maxsize, view.currsize) == (3, 2)
     view.clear()
     assert not view and MappingView(cache_type()).maxsize == float("inf")
+
+
+def test_a_mapping_view_that_others_write(cache_type: Any) -> None:
+    view = MappingView(cache_type())
+    view.update(dict.fromkeys(range(200), 0))
+    done = threading.Event()
+    popped: list[Any] = []
+
+    def write() -> None:
+        for _ in range(20):
+            for key in range(200):
+                popped.append(view.pop(key, 0))
+                view[key] = key
+        done.set()
+
+    def read() -> None:
+        while not done.is_set():
+            assert all(value in (0, key) for key, value in view.items())
+            assert len(list(view.values())) <= 200
+
+    def take() -> list[Any]:
+        return [view.pop(key, None) for _ in range(20) for key in range(200)]
+
+    run_threads(write, read, take, take)
+    view.clear()
+    values = run_threads(*[lambda n=n: view.setdefault("key", n) for n in range(4)])
+    assert set(values) == {view["key"]}
+    assert view.popitem() == ("key", values[0])
+    with pytest.raises(KeyError):
+        view.popitem()
 
 
 def test_mapping_view_that_makes_what_is_missing(cache_type: Any) -> None:
