@@ -164,7 +164,7 @@ class TellsWrongCause:
 
 
 class TellsOfWhatNeverWas:
-    """A load that was not kept is told to have left."""
+    """A load that was not kept is told to have left, invalidated, which need not have been."""
 
     def _exchange(self, entry: Any) -> Any:
         old = super()._exchange(entry)  # type: ignore[misc]
@@ -240,7 +240,7 @@ class CountsNoMisses:
         ("cache-events", TakesOutUnseen, {"told", "counts", "listener"}),
         ("cache-events", TellsTwice, {"told", "counts", "listener"}),
         ("cache-events", TellsWrongCause, {"cause", "counts"}),
-        ("cache-events", TellsOfWhatNeverWas, {"told", "counts", "listener"}),
+        ("cache-events", TellsOfWhatNeverWas, {"told", "counts", "listener", "cause"}),
         ("cache-events", CallsExpiredReplaced, {"cause"}),
         ("cache-events", CallsExpiredInvalidated, {"cause"}),
         ("cache-events", AnswersForOthers, {"mixed"}),
