@@ -18,6 +18,7 @@ from .aloading import AsyncLoading
 from .base import Settings
 from .native import NativeMaintenance
 from .parts import Parts
+from .policy import check_policy
 from .removal import RemovalCause
 from .stats import CacheInfo, CacheStats
 from .storing import seconds
@@ -50,6 +51,7 @@ class CacheMethods(AsyncLoading, Watching):
             raise TypeError(f"maxsize must be an int or None, not {maxsize!r}")
         if maxsize is not None and maxsize < 0:
             raise ValueError(f"maxsize must not be negative: {maxsize}")
+        check_policy(policy)  # also where there is no bound to keep
         if not 0.0 <= jitter <= 1.0:
             raise ValueError(f"jitter must be a fraction between 0 and 1, not {jitter!r}")
         for name, function in (("weigher", weigher), ("on_remove", on_remove)):

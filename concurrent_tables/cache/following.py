@@ -147,7 +147,14 @@ class Following:
             if self._keys is None:
                 return (event.key,)
             try:
-                return list(self._keys(event))
+                names = self._keys(event)
+                if isinstance(
+                    names, (str, bytes)
+                ):  # it would be taken apart, and stale values stay
+                    raise TypeError(
+                        f"keys(event) gave {names!r}, not an iterable of keys: return [key] for one key"
+                    )
+                return list(names)
             except BaseException:
                 report_unraisable(
                     "Exception ignored in the keys function of invalidate_on", self._keys

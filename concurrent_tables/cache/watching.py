@@ -87,7 +87,8 @@ class Watching(Shared):
 
         `table`: a mutable table of this package or, on CPython 3.12 and later, a builtin dict. Where
         several threads write that dict, hold a lock around the writes, as for `watch`.
-        `keys(event)`: the cache keys that depend on what changed; without it the event's own key.
+        `keys(event)`: an iterable of the cache keys that depend on what changed, never a str for one
+        key; without it the event's own key.
         It is called for ADDED, MODIFIED and DELETED, in the writing thread; when it raises, and
         for changes of the whole table (CLEARED, CLONED, LOST), everything is dropped.
 

@@ -76,6 +76,19 @@ def test_a_function_that_raises_drops_everything(
     assert type(unraisable[0].exc_value) is ZeroDivisionError
 
 
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_one_key_is_no_iterable_of_keys(
+    ct: Any, cache_type: Any, name: str, unraisable: list[Any]
+) -> None:
+    """Taken apart into letters, "user" would stay in the cache."""
+    cache, table = cache_type(), make(ct, name)
+    cache.invalidate_on(table, keys=lambda event: event.key)
+    cache.set("user", 1)
+    table["user"] = 1
+    assert cache.get("user") is None
+    assert "return [key]" in str(unraisable[0].exc_value)
+
+
 @BUILTIN
 @pytest.mark.parametrize("change", ["add", "modify", "delete", "clear", "clone"])
 def test_a_load_in_the_middle_of_a_write_to_a_dict(cache_type: Any, change: str) -> None:

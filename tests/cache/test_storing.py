@@ -318,6 +318,7 @@ def test_a_finalizer_may_use_the_cache(cache_type: Any) -> None:
         ({"maxsize": -1}, ValueError, "maxsize must not be negative"),
         ({"maxsize": 1.5}, TypeError, "maxsize must be an int"),
         ({"maxsize": 5, "policy": "guess"}, ValueError, "policy must be one of .*'guess'"),
+        ({"policy": "guess"}, ValueError, "policy must be one of .*'guess'"),
         ({"ttl": -1}, ValueError, "ttl must be more than 0"),
         ({"ttl": "1"}, TypeError, "ttl must be a number of seconds"),
         ({"tti": 0}, ValueError, "tti must be more than 0"),
