@@ -132,7 +132,10 @@ def test_why_the_clock_was_not_measured_is_said_in_one_line(
         monkeypatch.setattr(cache_rest, "_FILL_SECONDS", 0.0)
         monkeypatch.setattr(cache_command, "_REST_SECONDS", 0.001)
         why = "its process had not ended after 0.001 s"
+    # What else there is to measure takes minutes.
     monkeypatch.setattr(cache_command, "_cells", lambda threads, full: [])
+    monkeypatch.setattr(cache_command, "_traces", lambda contestants, full: [])
+    monkeypatch.setattr(cache_command, "_memory", lambda contestants, entries: {})
     assert main(["bench", "cache", "--full", "--json", "-"]) == 3
     out, err = capsys.readouterr()
     said = [line for line in err.splitlines() if "at rest" in line]
