@@ -341,9 +341,8 @@ class Subscription:
                 self._queue[-1] = (EventKind.LOST, MISSING, last[2], version, version)
             else:
                 self._queue.append((EventKind.LOST, MISSING, version, version, version))
-            if (
-                version > self._latest
-            ):  # no call from here on: it could fail, and the record is queued
+            # The record is queued: no call until that is noted, since a call could fail.
+            if version > self._latest:
                 self._latest = version
             if ends:
                 self._ended = True

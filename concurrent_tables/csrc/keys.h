@@ -29,7 +29,7 @@ enum { CT_MISS = -1, CT_COMPARE = -2, CT_RESTART = -3, CT_ERROR = -4 }; /* inste
 enum { CT_MIN_LOG2 = 3, CT_PERTURB_SHIFT = 5, CT_GROWTH = 3 };
 enum { CT_CROWDED = 64 }; /* slots an insertion may pass; more with over CT_CROWDED^2 live entries */
 enum { CT_GAP_LOG2 = 7, CT_GAP_BYTES = 128 }; /* from that size on; a pair of cache lines */
-enum { CT_MAX_SHARDS_LOG2 = 10 };
+enum { CT_MAX_SHARDS_LOG2 = 10 }; /* bits of the scrambled hash that may choose a shard */
 enum { CT_GENERAL = 0, CT_UNICODE = 1, CT_SET_BLOCK = 2 /* set_keys.h */ };
 /* What a block drops when its memory goes: nothing (the table or the next block has its references),
  * the live keys (an iterator walks it after its replacement), or keys and values (cleared). */
@@ -120,7 +120,7 @@ ct_tags(const ct_keys *keys)
 }
 
 /* Multiplied, because keys that share a slot share its bits of the hash (Fibonacci hashing, Knuth 6.4).  Not
- * the highest ten bits of the product: the keys of one shard have those in common (sharded.h). */
+ * the highest CT_MAX_SHARDS_LOG2 bits of the product: the keys of one shard have those in common (sharded.h). */
 CT_INLINE uint8_t
 ct_tag_of(Py_hash_t hash)
 {
