@@ -325,7 +325,9 @@ domain = Domain()
 
 def _on_gc(phase: str, info: dict[str, int]) -> None:
     """Limbo references are roots: drop the ready ones before a full collection starts."""
-    if phase == "start" and info.get("generation") == 2 and not sys.is_finalizing():
+    if phase != "start" or info.get("generation") != 2 or sys.is_finalizing():
+        return
+    if "record" in vars(domain._local):  # else this thread is just being registered
         domain.poll()
 
 

@@ -29,28 +29,28 @@ _PER_KEY = EventKind.ADDED | EventKind.MODIFIED | EventKind.DELETED
 class _Report:
     """A change of a builtin dict that was announced."""
 
-    __slots__ = ("event", "seen")
+    __slots__ = ("event",)
 
     def __init__(self, event: Event) -> None:
-        self.event: Event | None = event
-        self.seen = False
+        self.event: Event | None = event  # None as soon as somebody saw the change
 
     def visible(self) -> bool:
         """Whether the dict has changed by now."""
         event = self.event
-        if not self.seen and event is not None:
-            kind, table, key, old, new, _ = event
-            if kind & _PER_KEY:
-                self.seen = dict.get(table, key, MISSING) is not old
-            elif kind is EventKind.CLEARED:
-                self.seen = not table
-            elif kind is EventKind.CLONED:
-                self.seen = bool(table) or not new
-            else:
-                self.seen = True
-            if self.seen:
-                self.event = None  # lets the old value go
-        return self.seen
+        if event is None:
+            return True
+        kind, table, key, old, new, _ = event
+        if kind & _PER_KEY:
+            seen = dict.get(table, key, MISSING) is not old
+        elif kind is EventKind.CLEARED:
+            seen = not table
+        elif kind is EventKind.CLONED:
+            seen = bool(table) or not new
+        else:
+            seen = True
+        if seen:
+            self.event = None  # lets the old value go
+        return seen
 
 
 class _Relay:

@@ -95,12 +95,14 @@ class ManyLoading(Loading):
         self, flights: dict[Any, Flight], loader: Callable[[list[Any]], Any], call: Call
     ) -> dict[Any, Any]:
         keys = list(flights)
-        keep = not self._unsettled()
         outer = chain_of_loads()
         found: dict[Any, Any] = {}
         ran = False
         try:
             loading.set((*outer, *flights.values()))
+            if self._unsettled():  # who comes once the change shows must not find these flights
+                for flight in flights.values():
+                    self._ground_flight(flight)
             result = loader(keys)
             ran = True
             self._tallies.increment("load_successes")
@@ -109,8 +111,6 @@ class ManyLoading(Loading):
                     self._abandon(flights[key])
                     continue
                 loaded = self._check(key, result[key])
-                if not keep:
-                    flights[key].cells[0].fallen = NEVER_AGAIN
                 value = self._land(flights[key], loaded, call)
                 if value is not MISSING:
                     found[key] = value

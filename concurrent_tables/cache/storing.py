@@ -28,6 +28,7 @@ from .tags import fallen
 
 if TYPE_CHECKING:
     from .._pure.hit_path import Entry
+    from .flights import Flight
 
 __all__ = ["Storing", "seconds"]
 
@@ -188,13 +189,15 @@ class Storing(Maintained):
         """Let the flight of `key`, if there is one, fall: what it brings will not be kept."""
         flight = self._flights.get(key)
         if flight is not None:
-            flight.cells[0].fallen = NEVER_AGAIN
-            self._flights.compare_and_delete(key, flight)
+            self._ground_flight(flight)
 
     def _ground_all(self) -> None:
-        for key, flight in list(self._flights.items()):
-            flight.cells[0].fallen = NEVER_AGAIN
-            self._flights.compare_and_delete(key, flight)
+        for flight in list(self._flights.values()):
+            self._ground_flight(flight)
+
+    def _ground_flight(self, flight: Flight) -> None:
+        flight.cells[0].fallen = NEVER_AGAIN
+        self._flights.compare_and_delete(flight.key, flight)
 
     def _remove(self, key: Any, cause: RemovalCause) -> Entry | None:
         """Take out whatever `key` has; the entry if it was valid."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import weakref
 from typing import Any
 
 import pytest
 
-from concurrent_tables import EventKind, WatchError
+from concurrent_tables import Event, EventKind, WatchError
+from concurrent_tables.cache import following
 from tests.support import MUTABLE_MAPPINGS, new
 
 BUILTIN = pytest.mark.skipif(
@@ -25,7 +27,7 @@ def make(ct: Any, name: str) -> Any:
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_keys_of_the_event(ct: Any, cache_type: Any, name: str) -> None:
     cache, table = cache_type(), make(ct, name)
-    with cache.invalidate_on(table) as following:
+    with cache.invalidate_on(table) as followed:
         for key in "abc":
             cache.set(key, key)
         table["a"] = 1
@@ -36,10 +38,10 @@ def test_keys_of_the_event(ct: Any, cache_type: Any, name: str) -> None:
         cache.set("a", "a")
         del table["a"]
         assert sorted(cache.keys()) == ["b", "c"]
-        assert following.active
+        assert followed.active
     table["b"] = 1
     assert sorted(cache.keys()) == ["b", "c"]
-    assert not following.active and cache._followings == ()
+    assert not followed.active and cache._followings == ()
     assert cache.stats().invalidated == 3
 
 
@@ -119,6 +121,62 @@ def test_a_load_in_the_middle_of_a_write_to_a_dict(cache_type: Any, change: str)
     assert seen[0] == (None if change in ("add", "clone") else "old")
     assert cache.get_or_load("k", load) == table.get("k")
     assert "k" in cache  # and from now on it is kept
+
+
+@BUILTIN
+def test_nobody_joins_a_load_of_many_from_the_middle_of_a_write(cache_type: Any) -> None:
+    """Its value is old once the write is done: who comes then must not wait for it."""
+    cache = cache_type()
+    table = {"k": "old"}
+    has_read, others_are_done = threading.Event(), threading.Event()
+    brought: list[Any] = []
+
+    def load_many(keys: list[Any]) -> dict[Any, Any]:
+        values = {key: table.get(key) for key in keys}
+        has_read.set()
+        others_are_done.wait(10)  # for ever, if they wait for this load
+        return values
+
+    def in_the_middle(_: Any) -> None:
+        loading.start()
+        assert has_read.wait(60)
+
+    from concurrent_tables import watch
+
+    loading = threading.Thread(
+        target=lambda: brought.append(cache.load_many(["k"], load_many)), daemon=True
+    )
+    cache.invalidate_on(table)
+    with watch(table, in_the_middle):
+        table["k"] = "new"
+    value = cache.get_or_load("k", table.get)
+    others_are_done.set()
+    loading.join(60)
+    assert (value, brought) == ("new", [{"k": "old"}])
+    assert cache.get("k") == "new"
+    assert cache.stats().load_discards == 1
+
+
+@BUILTIN
+def test_a_change_once_seen_stays_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads look at once, and the one that looked before the change finishes last."""
+    table = {"k": "old"}
+    report = following._Report(Event(EventKind.MODIFIED, table, "k", "old", "new", 0))
+
+    class Late(dict[str, Any]):
+        """Its `get` answers, and only then lets the other thread look."""
+
+        @staticmethod
+        def get(of: dict[str, Any], key: str, default: Any) -> Any:
+            answer = dict.get(of, key, default)
+            monkeypatch.undo()
+            of[key] = "new"
+            assert report.visible()
+            return answer
+
+    monkeypatch.setattr(following, "dict", Late, raising=False)
+    assert not report.visible()  # as it was when this one looked
+    assert report.visible()
 
 
 def test_what_cannot_be_followed(cache_type: Any) -> None:

@@ -6,6 +6,7 @@ retirements of the rest of the process do not blur what is asserted.
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -362,3 +363,21 @@ def test_what_is_retired_after_a_look_at_the_pins_is_not_covered_by_it(
     assert record.limbo[-1].sequence > oldest
     domain.unpin(record)
     assert domain.flush() == 1
+
+
+def test_a_collection_while_a_thread_is_registered(
+    monkeypatch: pytest.MonkeyPatch, unraisable: list[Any]
+) -> None:
+    """The thread has storage of its own then, but no record in it."""
+    register = reclaim.Domain._register
+
+    def collect_and_register(domain: reclaim.Domain) -> reclaim.Record:
+        gc.collect()
+        return register(domain)
+
+    monkeypatch.setattr(reclaim.Domain, "_register", collect_and_register)
+    records: list[reclaim.Record] = []
+    thread = threading.Thread(target=lambda: records.append(reclaim.domain.record()))
+    thread.start()
+    thread.join()
+    assert len(records) == 1 and not unraisable
