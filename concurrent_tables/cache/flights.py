@@ -54,7 +54,7 @@ class Outcome(enum.Enum):
 
 
 class Flight(ForkMark):
-    """One load. `cells` are those of an entry: the first is the flight's own."""
+    """One load. `cells` are those of an entry: the flight's own, then the `tag_cells`."""
 
     __slots__ = (
         "_claim",
@@ -71,17 +71,21 @@ class Flight(ForkMark):
         "outcome",
         "released",
         "result",
+        "tag_cells",
         "task",
         "traceback",
         "waits",
     )
 
-    def __init__(self, name: str, key: Any, epoch: int, cells: tuple[Any, ...]) -> None:
+    def __init__(
+        self, name: str, key: Any, epoch: int, own_cell: Any, tag_cells: tuple[Any, ...]
+    ) -> None:
         super().__init__()
         self.name = name
         self.key = key
         self.epoch = epoch
-        self.cells = cells
+        self.cells = (own_cell, *tag_cells)
+        self.tag_cells = tag_cells
         self.ends_at = inf  # the hard timeout, on time.monotonic
         self.loop: asyncio.AbstractEventLoop | None = None
         self.task: asyncio.Task[None] | None = None

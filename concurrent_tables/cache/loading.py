@@ -147,7 +147,7 @@ class Loading(Storing):
 
     def _new_flight(self, key: Any, call: Call) -> Flight:
         cells = self._tags.cells(call.tags)
-        flight = Flight(type(self).__name__, key, self._tags.next(), (self._parts.Cell(), *cells))
+        flight = Flight(type(self).__name__, key, self._tags.next(), self._parts.Cell(), cells)
         if self._settings.hard_timeout is not None:
             flight.ends_at = monotonic() + self._settings.hard_timeout
         return flight
@@ -245,7 +245,7 @@ class Loading(Storing):
             self._flights.compare_and_delete(flight.key, flight)
             fell = entry is not None and self._fell(entry)
             if entry is not None and not fell:
-                entry.cells = entry.cells[1:] or None  # type: ignore[index]
+                entry.cells = (cells[1:] if flight.late_tags else flight.tag_cells) or None
             flight.end(Outcome.VALUE, value)
         finally:
             if entry is not None and old is not None:

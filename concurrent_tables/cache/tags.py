@@ -46,13 +46,22 @@ class _Place(weakref.ref[Any]):
 class Tags:
     """The cells of one cache's tags. Thread-safety: every method is atomic."""
 
-    __slots__ = ("__weakref__", "_cell_type", "_floor", "_places", "_remembered", "counter")
+    __slots__ = (
+        "__weakref__",
+        "_cell_type",
+        "_floor",
+        "_last",
+        "_places",
+        "_remembered",
+        "counter",
+    )
 
     def __init__(self, table_type: Any, cell_type: Any) -> None:
         self._places = table_type()
         self._floor = table_type({"floor": 0})
         self._cell_type = cell_type
         self.counter = itertools.count(1)
+        self._last: tuple[Any, tuple[Any, ...]] = (None, ())  # tags, and what `cells` gave
         self._remembered: deque[tuple[int, Hashable, Any]] = deque(maxlen=_REMEMBERED)
 
     def __len__(self) -> int:
@@ -81,12 +90,21 @@ class Tags:
                 self._places.compare_and_delete(tag, mine)
 
     def cells(self, tags: Iterable[Hashable]) -> tuple[Any, ...]:
-        """The cells of several tags, each once."""
+        """The cells of several tags, each once.
+
+        For the same tuple the same result, as long as it holds: the entries of one function share it.
+        """
+        asked, cells = self._last
+        if asked is tags and NEVER_AGAIN not in [cell.fallen for cell in cells]:
+            return cells
         if isinstance(tags, str):
             raise TypeError(
                 f"tags must be an iterable of tags, not the str {tags!r}: use [{tags!r}]"
             )
-        return tuple([self.cell(tag) for tag in dict.fromkeys(tags)])
+        cells = tuple([self.cell(tag) for tag in dict.fromkeys(tags)])
+        if cells and type(tags) is tuple:
+            self._last = (tags, cells)
+        return cells
 
     def fall(self, tag: Hashable) -> None:
         """What carries `tag` and began before this call will not be served after it."""

@@ -252,10 +252,22 @@ entry_get_cells(PyObject *self, void *Py_UNUSED(closure))
         cells = Py_XNewRef(CT_ENTRY(self)->view.cells);
     }
     else {
-        cells = node->more == NULL ? NULL : Py_XNewRef(ct_load_acquire(&node->more->cells));
+        cells = Py_XNewRef(ct_node_cells(node));
         ct_unpin(record);
     }
     return cells == NULL ? Py_NewRef(Py_None) : cells;
+}
+
+/* In the section; takes over a reference, and returns another. */
+static PyObject *
+exchange_cells(ct_node *node, PyObject *cells)
+{
+    ct_entry_more *more = ct_node_more(node);
+    if (more != NULL) {
+        return ct_exchange_acq_rel(&more->cells, cells);
+    }
+    uintptr_t extra = cells == NULL ? 0 : (uintptr_t)cells | CT_CELLS_ONLY;
+    return ct_cells_of(ct_exchange_acq_rel(&node->extra, extra));
 }
 
 /* Takes over a reference. */
@@ -265,7 +277,7 @@ replace_cells(ct_entry *entry, PyObject *cells)
     ct_store *store = entry->store;
     ct_section section;
     PyObject *old = NULL;
-    int roomless = 0, shared = 0;
+    int shared = 0;
     if (store != NULL) {
         if (ct_store_begin(store, &section) < 0) {
             Py_XDECREF(cells);
@@ -273,10 +285,7 @@ replace_cells(ct_entry *entry, PyObject *cells)
         }
         ct_node *node = ct_node_at(store, entry->view.number);
         if (ct_store_is_live(store, entry->view.number, entry->view.epoch)) {
-            roomless = node->more == NULL && cells != NULL;
-            if (node->more != NULL) {
-                old = ct_exchange_acq_rel(&node->more->cells, Py_XNewRef(cells));
-            }
+            old = exchange_cells(node, Py_XNewRef(cells));
         }
         shared = ct_is_shared(&store->base);
         ct_store_end(store, &section);
@@ -285,10 +294,6 @@ replace_cells(ct_entry *entry, PyObject *cells)
         ct_drop(store->base.st, old, shared); /* a pinned hit may be looking at it */
     }
     Py_XSETREF(entry->view.cells, cells);
-    if (roomless) {
-        PyErr_SetString(PyExc_ValueError, "an entry that was made without cells has no room for them");
-        return -1;
-    }
     return 0;
 }
 
@@ -326,11 +331,11 @@ node_time(ct_node *node, size_t which)
     if (which == DEADLINE) {
         return &node->deadline;
     }
-    if (node->more == NULL) {
+    ct_entry_more *more = ct_node_more(node);
+    if (more == NULL) {
         return NULL;
     }
-    return which == IDLE ? &node->more->idle
-           : which == TOUCHED ? &node->more->touched : &node->more->refresh_at;
+    return which == IDLE ? &more->idle : which == TOUCHED ? &more->touched : &more->refresh_at;
 }
 
 static PyObject *

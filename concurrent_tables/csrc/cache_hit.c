@@ -64,7 +64,7 @@ ask_timer(ct_hit_path *path)
 CT_NOINLINE static int
 judge_time(ct_hit_path *path, ct_node *node, double deadline, int touch)
 {
-    ct_entry_more *more = node->more;
+    ct_entry_more *more = ct_node_more(node);
     double idle = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->idle);
     if (!path->reads_clock) {
         return ASK;
@@ -108,11 +108,12 @@ judge(ct_hit_path *path, ct_node *node, int touch)
 {
     int64_t epoch = ct_node_epoch(node);
     double deadline = ct_load_relaxed(&node->deadline);
-    ct_entry_more *more = node->more;
+    uintptr_t extra = ct_load_acquire(&node->extra);
+    ct_entry_more *more = ct_more_of(extra);
     if (CT_UNLIKELY(epoch < ct_load_acquire(&path->cleared))) {
         return STALE;
     }
-    if (CT_UNLIKELY(more != NULL) && fell(ct_load_acquire(&more->cells), epoch)) {
+    if (extra != 0 && fell(ct_cells_of(extra), epoch)) {
         return STALE;
     }
     if (CT_LIKELY(deadline == (double)INFINITY)
@@ -199,8 +200,9 @@ touch_node(ct_store *store, const ct_view *view, double now)
     ct_record *self = ct_self();
     ct_pin(self);
     ct_node *node = ct_node_at(store, view->number);
-    if (ct_store_is_live(store, view->number, view->epoch) && node->more != NULL) {
-        ct_store_relaxed(&node->more->touched, now);
+    ct_entry_more *more = ct_node_more(node);
+    if (ct_store_is_live(store, view->number, view->epoch) && more != NULL) {
+        ct_store_relaxed(&more->touched, now);
     }
     ct_unpin(self);
 }
@@ -275,8 +277,8 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
     if (CT_LIKELY(number < CT_UNSURE)) {
         ct_node *node = ct_node_at(store, number);
         int verdict = judge(path, node, stripe != NULL);
-        double refresh_at =
-            node->more == NULL ? (double)INFINITY : ct_load_relaxed(&node->more->refresh_at);
+        ct_entry_more *more = ct_node_more(node);
+        double refresh_at = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->refresh_at);
         if (CT_LIKELY(verdict == VALID && !wants_entry(refresh_at, want))) {
             CT_POINT(value_keep);
             out->found = Py_NewRef(node->value);

@@ -108,9 +108,7 @@ ct_store_traverse(ct_store *store, visitproc visit, void *arg)
         if (ct_load_relaxed(&node->item.state) == CT_NODE_LIVE) {
             Py_VISIT(node->key);
             Py_VISIT(node->value);
-            if (node->more != NULL) {
-                Py_VISIT(ct_load_relaxed(&node->more->cells));
-            }
+            Py_VISIT(ct_node_cells(node));
         }
     }
     return ct_table_traverse(&store->base, visit, arg);

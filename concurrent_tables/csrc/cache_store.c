@@ -84,7 +84,7 @@ reserve_slot(ct_store *store, ct_cache_index **old)
 int64_t
 ct_node_weight(const void *item)
 {
-    const ct_entry_more *more = ((const ct_node *)item)->more;
+    const ct_entry_more *more = ct_node_more(item);
     return more == NULL ? 1 : more->weight;
 }
 
@@ -92,9 +92,9 @@ static double
 end_of(const ct_store *store, const ct_node *node)
 {
     double end = ct_load_relaxed((ct_double *)&node->deadline);
-    if (node->more != NULL) {
-        double idle =
-            ct_load_relaxed(&node->more->touched) + ct_load_relaxed(&node->more->idle);
+    ct_entry_more *more = ct_node_more(node);
+    if (more != NULL) {
+        double idle = ct_load_relaxed(&more->touched) + ct_load_relaxed(&more->idle);
         end = idle < end ? idle : end;
     }
     return end + store->stale_seconds;
@@ -185,10 +185,10 @@ void
 ct_node_describe(const ct_store *store, uint32_t number, ct_view *view)
 {
     ct_node *node = ct_node_at(store, number);
-    ct_entry_more *more = node->more;
+    ct_entry_more *more = ct_node_more(node);
     view->key = node->key;
     view->value = node->value;
-    view->cells = more == NULL ? NULL : ct_load_acquire(&more->cells);
+    view->cells = ct_node_cells(node);
     view->hash = node->item.hash;
     view->epoch = ct_node_epoch(node);
     view->deadline = ct_load_relaxed(&node->deadline);
@@ -350,7 +350,7 @@ make_more(const ct_view *fresh)
 static int
 needs_more(const ct_view *fresh)
 {
-    return fresh->cells != NULL || fresh->weight != 1 || fresh->idle != (double)INFINITY
+    return fresh->weight != 1 || fresh->idle != (double)INFINITY
            || fresh->refresh_at != (double)INFINITY;
 }
 
@@ -367,7 +367,8 @@ fill_node(ct_store *store, uint32_t number, const ct_view *fresh, ct_entry_more 
     node->key = Py_NewRef(fresh->key);
     node->value = Py_NewRef(fresh->value);
     ct_store_relaxed(&node->deadline, fresh->deadline);
-    node->more = more;
+    uintptr_t cells = fresh->cells == NULL ? 0 : (uintptr_t)fresh->cells | CT_CELLS_ONLY;
+    ct_store_relaxed(&node->extra, more != NULL ? (uintptr_t)more : cells);
     Py_XINCREF(fresh->cells);
     ct_store_release(&node->item.state, CT_NODE_LIVE);
 }
@@ -661,8 +662,9 @@ ct_store_reschedule(ct_store *store, uint32_t number, int64_t epoch, double dead
     if (live) {
         ct_node *node = ct_node_at(store, number);
         ct_store_relaxed(&node->deadline, deadline);
-        if (node->more != NULL) {
-            ct_store_relaxed(&node->more->touched, now);
+        ct_entry_more *more = ct_node_more(node);
+        if (more != NULL) {
+            ct_store_relaxed(&more->touched, now);
         }
         if (store->wheel != NULL) {
             ct_wheel_cancel(store->wheel, &store->nodes, number);

@@ -2,13 +2,13 @@
  *
  *   index: 2^n slots of 4 bytes | tags: 2^n bytes        entries: nodes of 64 bytes, numbered (cache_slab.h)
  *   slot:  0 = EMPTY -> number + 2 -> 1 = DUMMY or another number -> ...
- *   node:  hash, chain links, epoch | wheel links, value, key, deadline, more: one cache line
+ *   node:  hash, chain links, epoch | wheel links, value, key, deadline, extra: one cache line
  *
  * Reading takes a pin and no lock.  A slot is published after its tag and its node are complete (release,
  * acquire).  Slots that were used never become EMPTY again in the same index, so a key that stays is
  * found by every probe; a slot may be used again for another key, and a reader that meets it halfway compares
- * hash and key in the node.  Key, value, epoch, hash and `more` of a node never change while somebody may look
- * at them: a new value is a new node, whose number takes the place of the old one in the same slot.  A
+ * hash and key in the node.  Key, value, epoch and hash of a node never change while somebody may look at
+ * them: a new value is a new node, whose number takes the place of the old one in the same slot.  A
  * node that left is used again after a grace period; keys and values are dropped through retire (I10).
  *
  * Everything else of a node is written in the section of the base table (table.h): links, state, and what
@@ -18,7 +18,7 @@
  *   | location                        | writer                 | reader           |
  *   | index pointer, slots            | section, release       | acquire, pinned  |
  *   | node deadline, touched, refresh | relaxed                | relaxed          |
- *   | node more->cells                | exchange acq_rel       | acquire, pinned  |
+ *   | cells (node extra, more->cells) | section, exchange acq_rel | acquire, pinned |
  *   | node state                      | section, release       | acquire          |
  *   | stripe counts                   | its thread, relaxed    | relaxed          |
  *   | stripe tail; head               | its thread, release; drainer, release | acquire |
@@ -45,7 +45,8 @@ typedef struct {
     ct_i64 fallen;
 } ct_cell;
 
-/* What few entries have; it stays until the entry goes. */
+/* What few entries have; it stays until the entry goes.  Those that have cells and nothing else of it, as the
+ * results of cached functions do, do without. */
 typedef struct {
     _Atomic(PyObject *) cells; /* tuple, or NULL */
     ct_double idle, touched, refresh_at;
@@ -60,8 +61,11 @@ typedef struct ct_node {
     uint32_t earlier, later; /* in a bucket of the wheel; CT_NONE, CT_NONE: in none */
     PyObject *key, *value;
     ct_double deadline;
-    ct_entry_more *more; /* NULL: no cells, never idle, no refresh, weight 1 */
+    ct_word extra; /* a ct_entry_more, or a tuple of cells plus CT_CELLS_ONLY, or 0 */
 } ct_node;
+
+/* In a node's `extra`: never idle, no refresh, weight 1, as with 0. */
+#define CT_CELLS_ONLY ((uintptr_t)1)
 
 typedef struct {
     size_t mask;
@@ -130,6 +134,34 @@ ct_node_epoch(const ct_node *node)
 {
     return (int64_t)((uint64_t)ct_load_relaxed((_Atomic(uint16_t) *)&node->item.epoch_high) << 32
                      | ct_load_relaxed((_Atomic(uint32_t) *)&node->item.epoch_low));
+}
+
+CT_INLINE ct_entry_more *
+ct_more_of(uintptr_t extra)
+{
+    return extra & CT_CELLS_ONLY ? NULL : (ct_entry_more *)extra;
+}
+
+/* NULL: none. */
+CT_INLINE PyObject *
+ct_cells_of(uintptr_t extra)
+{
+    if (extra & CT_CELLS_ONLY) {
+        return (PyObject *)(extra - CT_CELLS_ONLY);
+    }
+    return extra == 0 ? NULL : ct_load_acquire(&((ct_entry_more *)extra)->cells);
+}
+
+CT_INLINE ct_entry_more *
+ct_node_more(const ct_node *node)
+{
+    return ct_more_of(ct_load_relaxed((ct_word *)&node->extra)); /* as it was when the node was filled */
+}
+
+CT_INLINE PyObject *
+ct_node_cells(const ct_node *node)
+{
+    return ct_cells_of(ct_load_acquire((ct_word *)&node->extra));
 }
 
 /* -- lookup ------------------------------------------------------------------------------------- */
