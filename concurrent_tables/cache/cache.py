@@ -145,11 +145,13 @@ class CacheMethods(AsyncLoading, Watching):
 
 def make_cache_type(parts: Parts, doc: str | None) -> Any:
     """The class `Cache` of one implementation."""
-    namespace = {
+    namespace: dict[str, Any] = {
         "__module__": "concurrent_tables",
         "__qualname__": "Cache",
         "__doc__": doc,
         "_parts": parts,
     }
+    if parts.native:
+        namespace["get_or_load"] = vars(parts.HitPath)["get_or_load"]
     maintenance = (NativeMaintenance,) if parts.native else ()
     return type("Cache", (*maintenance, CacheMethods, parts.HitPath), namespace)

@@ -88,6 +88,20 @@ class Loading(Storing):
             entry = self._find(key)
         return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
 
+    _get_or_load = get_or_load  # for the method of C, which leaves unusual calls to it
+
+    def _load_or_refresh(
+        self,
+        key: Any,
+        loader: Callable[[Any], Any],
+        entry: Entry | None,
+        *,
+        ttl: float | MissingType | None = MISSING,
+        tags: Iterable[Hashable] = (),
+    ) -> Any:
+        """The rest of the method of C, which has found no entry, or one that may have to be refreshed."""
+        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+
     def _found_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:
             return self._load(key, call)

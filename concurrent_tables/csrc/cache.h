@@ -34,6 +34,8 @@ int ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject
 double ct_cache_clock(void);
 /* An entry that left: why (CT_LEFT_*), when another took its place at `now`. */
 int ct_cache_why(ct_hit_path *path, const ct_view *view, double now);
+PyObject *ct_cache_get_or_load(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames);
 PyObject *ct_cache_put(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 PyObject *ct_cache_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 

@@ -608,6 +608,18 @@ static PyMethodDef path_methods[] = {
                   "peek($self, /, key, default=None)\n--\n\n"
                   "As `get`, but leaves no trace: no count, no access, nothing is taken away. "
                   "Lock-free."),
+    PATH_KEYWORDS("get_or_load", ct_cache_get_or_load,
+                  "get_or_load($self, /, key, loader, *, ttl=<unrepresentable>, tags=())\n--\n\n"
+                  "The value of `key`, made by `loader(key)` when there is none.\n\n"
+                  "However many threads and event loops ask, one loader runs at a time per key, with "
+                  "nothing\nheld; the others wait for it. What it raises reaches them all, and the "
+                  "next call loads\nagain. `loader` may return a `Loaded` to tell ttl, tags and "
+                  "weight; returning MISSING\nstores nothing.\n\n"
+                  "Parameters: `ttl` and `tags` as for `set`.\n"
+                  "Errors: those of the loader; RecursiveComputeError when the loader asks for its own "
+                  "key;\nDeadlockError when waiting would close a cycle of loaders; TimeoutError after "
+                  "the cache's\n`hard_timeout`.\n"
+                  "Thread-safety: a hit is lock-free; a miss waits for the loader only."),
     {"_find", path_find, METH_O, NULL},
     {"_peek_entry", path_peek_entry, METH_O, NULL},
     {"_valid", path_valid, METH_O, NULL},

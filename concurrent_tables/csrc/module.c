@@ -88,6 +88,9 @@ intern_names(ct_state *st)
         {&st->str_missed, "_missed"},
         {&st->str_on_stale, "_on_stale"},
         {&st->str_call_clock, "_call_clock"},
+        {&st->str_load_or_refresh, "_load_or_refresh"},
+        {&st->str_ttl, "ttl"},
+        {&st->str_tags, "tags"},
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].slot = PyUnicode_InternFromString(wanted[i].name);
@@ -177,6 +180,7 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
         &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq, &st->str_called,
         &st->str_missed, &st->str_on_stale, &st->str_call_clock, &st->key_classes,
+        &st->str_load_or_refresh, &st->str_ttl, &st->str_tags,
     };
     int status = 0;
     for (size_t i = 0; status == 0 && i < sizeof(slots) / sizeof(slots[0]); i++) {

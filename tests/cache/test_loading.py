@@ -647,3 +647,49 @@ def test_a_look_of_a_task_that_raises_leaves_no_flight(cache_type: Any) -> None:
             assert await cache.aget_or_load(key, load) == "loaded"
 
     asyncio.run(main())
+
+
+def test_the_forms_of_a_call(cache_type: Any) -> None:
+    """With the value there and without: a hit does not hide what is wrong with a call."""
+    cache = cache_type(10)
+    key_of: Any = str
+    for _ in range(2):
+        assert cache.get_or_load("a", key_of) == "a"
+        assert cache.get_or_load(key="b", loader=key_of) == "b"
+        assert cache.get_or_load("c", loader=key_of, tags=["t"]) == "c"
+        assert cache.get_or_load("d", key_of, ttl=60.0, tags=("t",)) == "d"
+        assert cache.get_or_load("e", key_of, **{"".join(["t", "tl"]): 60.0}) == "e"
+    assert cache.stats().loads == 5 and cache.stats().lookups == 10
+    for wrong in (
+        lambda: cache.get_or_load("a", key_of, tag=["t"]),
+        lambda: cache.get_or_load("a", key_of, ttl=1.0, tags=(), refresh=1),
+        lambda: cache.get_or_load("a", key_of, 60.0),
+        lambda: cache.get_or_load("a"),
+        lambda: cache.get_or_load(),
+        lambda: cache.get_or_load([], key_of),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    cache.invalidate_tag("t")
+    assert sorted(cache.keys()) == ["a", "b", "e"]
+    assert 0 < cache.expires_in("e") <= 60.0 and cache.expires_in("a") == float("inf")
+
+
+def test_a_cache_that_was_not_made(cache_type: Any) -> None:
+    empty = cache_type.__new__(cache_type)
+    with pytest.raises((RuntimeError, AttributeError)):
+        empty.get_or_load("a", str)
+    with pytest.raises((RuntimeError, AttributeError)):
+        empty.get_or_load("a", str, ttl=1.0)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_loader_of_a_hit_is_not_touched(cache_type: Any, twice: bool) -> None:
+    """Not even to see whether it can be called: as with `dict.setdefault`, nobody needs it."""
+    cache = cache_type()
+    cache.set("a", None)
+    tags: dict[str, Any] = {"tags": ["t"]} if twice else {}
+    assert cache.get_or_load("a", None, **tags) is None
+    with pytest.raises(TypeError):
+        cache.get_or_load("b", None, **tags)
+    assert cache.stats().load_failures == 1 and cache.keys() == ["a"]
