@@ -1,9 +1,13 @@
 /* Access records and counts of a cache, by thread. */
 #include "cache_store.h"
 
-/* Without misses nothing is evicted, and the order of the entries does not matter: after some drains
- * that no miss preceded, more and more hits go unrecorded.  A thread that misses records again at once. */
-enum { CALM_DRAINS = 4, LEAST_SKIPPED = 64, MOST_SKIPPED = 32768 };
+/* Without misses nothing is evicted, and the order of the entries does not matter: after many hits that no
+ * miss preceded, more and more of them go unrecorded.  A thread that misses, or writes what was not there,
+ * records again at once.  What the cache does not know of the order by then may cost it one hit for each
+ * entry, hence so many hits for each that this is little beside them; fewer where half of the bound is free,
+ * since that comes to be filled with as many misses first. */
+enum { CALM_HITS = 16, CALM_HITS_IF_ROOMY = 2, FEWEST_CALM_HITS = 256 };
+enum { LEAST_SKIPPED = 64, MOST_SKIPPED = 32768 };
 
 static ct_cache_stripe *
 allocate(void)
@@ -103,21 +107,50 @@ ct_stripes_drain_held(ct_store *store)
     }
 }
 
-/* Before that, because the hits are many: whether there are misses among them. */
+/* How many hits in a row leave the cache calm. */
+static int64_t
+enough_hits_held(ct_store *store)
+{
+    const ct_policy *policy = &store->policy;
+    int roomy = ct_segments_weight(&policy->segments) <= policy->maxsize / 2;
+    int64_t enough = (int64_t)ct_used(&store->base) * (roomy ? CALM_HITS_IF_ROOMY : CALM_HITS);
+    return enough > FEWEST_CALM_HITS ? enough : FEWEST_CALM_HITS;
+}
+
+/* After that, because a ring was full: for how many drains the cache has been calm. */
 void
 ct_stripes_calm_held(ct_store *store)
 {
     int64_t hits, misses;
+    int calm = 0;
     ct_cache_counts(store, &hits, &misses);
-    int calm = misses == store->misses ? ct_load_relaxed(&store->calm) + 1 : 0;
+    if (misses != store->misses) {
+        store->misses = misses;
+        store->hits = hits;
+    }
+    else if (hits - store->hits >= enough_hits_held(store)) {
+        calm = ct_load_relaxed(&store->calm) + 1;
+    }
     ct_store_relaxed(&store->calm, calm < 64 ? calm : 64);
-    store->misses = misses;
+}
+
+/* Somebody may have been driven out: record again, from now on what this thread does. */
+void
+ct_stripes_wake_held(ct_store *store)
+{
+    ct_record *self = ct_self();
+    ct_cache_stripe *stripe = self == NULL ? NULL : ct_stripe_find(store, self->number);
+    if (stripe != NULL) {
+        stripe->skip = 0;
+    }
+    ct_store_relaxed(&store->calm, 0);
+    store->misses = -1;
 }
 
 unsigned int
 ct_cache_calm(ct_store *store)
 {
-    int calm = ct_load_relaxed(&store->calm) - CALM_DRAINS;
+    int calm = ct_load_relaxed(&store->calm) - 1;
     if (calm < 0) {
         return 0;
     }

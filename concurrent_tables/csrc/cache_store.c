@@ -526,6 +526,9 @@ ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *lea
     if (put->done) {
         status = put_held(store, &pending, fresh, more, old, slot, leavers, &replaced, put);
         put->done = status == 0;
+        if (old == CT_NONE) {
+            ct_stripes_wake_held(store);
+        }
     }
     shared = ct_is_shared(&store->base);
     ct_store_end(store, &section);

@@ -110,8 +110,8 @@ typedef struct ct_store {
     double stale_seconds; /* how long after its end an entry is of use */
     ct_double next_due, told_due; /* of the wheel, and as the clock was told */
     ct_i64 insertions, left[CT_LEFT_CAUSES]; /* counted without memory */
-    ct_int calm;          /* drains in which no miss had come */
-    int64_t misses;       /* at the last drain; section */
+    ct_int calm;          /* drains after many hits without a miss */
+    int64_t hits, misses; /* when a drain found the last miss (-1: it shall look again); section */
     ct_int draining;      /* somebody is at it */
     PyObject *named; /* borrowed: the cache, while it lives */
     int tells;       /* those who are driven out are wanted */
@@ -303,6 +303,7 @@ ct_cache_stripe *ct_stripe_make(ct_store *store, unsigned int number); /* NULL w
 void ct_stripes_free(ct_store *store);
 void ct_stripes_drain_held(ct_store *store);
 void ct_stripes_calm_held(ct_store *store);
+void ct_stripes_wake_held(ct_store *store);
 void ct_cache_counts(ct_store *store, int64_t *hits, int64_t *misses);
 unsigned int ct_cache_calm(ct_store *store);
 

@@ -12,7 +12,13 @@ import pytest
 from concurrent_tables._pure.hit_path import Entry
 from concurrent_tables.cache.policy import POLICIES, make_policy
 from concurrent_tables.cache.policy.sketch import MOST, Sketch, spread
-from stress.bench.cache_traces import exact_lru_ratio, hit_ratio, read_trace, traces_folder
+from stress.bench.cache_traces import (
+    cache_hit_ratio,
+    exact_lru_ratio,
+    hit_ratio,
+    read_trace,
+    traces_folder,
+)
 
 HERE = traces_folder()
 traces = pytest.mark.skipif(
@@ -162,3 +168,45 @@ def test_hit_ratio_on_a_trace(trace: str, requests: int, maxsize: int, percent: 
 def test_lru_on_a_trace() -> None:
     asked = read_trace("multi3")
     assert hit_ratio(make_policy("lru", 600), asked, Entry) == exact_lru_ratio(asked, 600)
+
+
+def hits_then_scans() -> list[int]:
+    """Who is asked for in a long row of hits changes in the middle of it; then a scan comes."""
+    rng = Random(3)
+    requests, fresh = list(range(300)), 300
+    for _ in range(20):
+        there = list(dict.fromkeys(reversed(requests)))[:300]
+        rng.shuffle(there)
+        requests += rng.choices(there[:150], k=1500) + rng.choices(there[150:], k=1500)
+        requests += range(fresh, fresh + 150)
+        fresh += 150
+        requests += there[150:]
+    return requests
+
+
+def test_a_cache_with_the_policy_lru_hits_as_an_exact_lru(cache_type: Any) -> None:
+    """Of the many hits that no miss follows some go unrecorded in C: not so many that it matters."""
+    asked = hits_then_scans()
+    reached = cache_hit_ratio(cache_type(300, policy="lru"), asked)
+    assert abs(reached - exact_lru_ratio(asked, 300)) <= 0.5
+
+
+@traces
+@pytest.mark.parametrize("maxsize", [252, 2000])
+def test_a_cache_with_the_policy_lru_on_a_trace(cache_type: Any, maxsize: int) -> None:
+    asked = read_trace("gli")
+    reached = cache_hit_ratio(cache_type(maxsize, policy="lru"), asked)
+    assert abs(reached - exact_lru_ratio(asked, maxsize)) <= 0.5
+
+
+def test_what_is_asked_for_between_writes_stays(cache_type: Any) -> None:
+    """Writes drive out as misses do: hits count again after a long row of hits."""
+    cache = cache_type(20, policy="lru")
+    cache.set("hot", 1)
+    for number in range(19):
+        cache.set(number, 1)
+    for _ in range(5000):
+        cache.get("hot")
+    for number in range(100):
+        cache.set(("new", number), 1)
+        assert cache.get("hot") == 1
