@@ -1,8 +1,9 @@
 """Threads for refreshes and for loads with a timeout: none of them waits for work.
 
 A refresh goes to one of a few workers, which end when nothing is left to do. A load with a timeout gets a
-thread of its own, since its callers may leave it behind. All are daemons where there can be such: they
-do not hold up the exit.
+thread of its own, since its callers may leave it behind. All are daemons in the main interpreter: they
+do not hold up the exit. The end of a subinterpreter waits for them: one that finds a daemon there
+ends the process, or leaves it with memory that the daemon still uses.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
 
 from .._hooks import report_unraisable
 from .._waits import PerProcess
@@ -27,7 +31,7 @@ class _Crew:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.jobs: deque[Callable[[], object]] = deque()
-        self.workers = 0
+        self.workers: set[object] = set()  # one token each
 
 
 _crew = PerProcess(_Crew)
@@ -39,34 +43,48 @@ def start(job: Callable[[], object], name: str) -> None:
 
 
 def new_thread(job: Callable[[], object], name: str) -> threading.Thread:
-    """A thread to be started. A daemon, except in isolated subinterpreters, which allow none."""
-    try:
-        return threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=True)
-    except RuntimeError:
-        return threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=False)
+    """A thread to be started; a daemon where the interpreter can end beside it."""
+    daemon = _in_main_interpreter()
+    return threading.Thread(target=job, name=f"concurrent_tables-{name}", daemon=daemon)
+
+
+@cache
+def _in_main_interpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from CPython 3.13 on, before it
+        with suppress(ImportError):
+            interpreters = import_module(name)
+            return bool(interpreters.get_current() == interpreters.get_main())
+    return True  # there is one only
 
 
 def enqueue(job: Callable[[], object]) -> None:
-    """Run `job` in one of the workers; what it raises goes to `sys.unraisablehook`."""
-    crew = _crew()
+    """Run `job` in one of the workers; what it raises goes to `sys.unraisablehook`.
+
+    RuntimeError when no thread can be started, and none is there.
+    """
+    crew, token = _crew(), object()
     with crew.lock:
         crew.jobs.append(job)
-        if crew.workers >= _MOST_WORKERS:
+        if len(crew.workers) >= _MOST_WORKERS:
             return
-        crew.workers += 1
+        crew.workers.add(token)
     try:
-        start(lambda: _work(crew), "refresh")
-    except BaseException:
+        start(lambda: _work(crew, token), "refresh")
+    except BaseException as error:
         with crew.lock:
-            crew.workers -= 1
-        raise
+            crew.workers.discard(token)  # an interrupt: it may be at work all the same
+            alone = not crew.workers
+            if alone and job in crew.jobs:  # nobody would ever come to it
+                crew.jobs.remove(job)
+        if alone or not isinstance(error, RuntimeError):
+            raise
 
 
-def _work(crew: _Crew) -> None:
+def _work(crew: _Crew, token: object) -> None:
     while True:
         with crew.lock:
             if not crew.jobs:
-                crew.workers -= 1
+                crew.workers.discard(token)
                 return
             job = crew.jobs.popleft()
         try:
@@ -78,4 +96,4 @@ def _work(crew: _Crew) -> None:
 
 def idle() -> bool:
     """Whether no worker is there; for tests."""
-    return _crew().workers == 0
+    return not _crew().workers

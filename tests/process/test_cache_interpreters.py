@@ -78,6 +78,51 @@ def test_caches_of_interpreters_that_end(ct: Any, own: bool) -> None:
     _run(ct, MANY.format(own=own))
 
 
+BUSY = (
+    OPEN
+    + """
+USE = '''
+import threading, time
+from concurrent_tables import Cache
+inside = threading.Event()
+def listener(key, value, cause):
+    time.sleep(1.5)                                      # longer than anybody waits for the clock
+def loader(key):
+    inside.set()
+    time.sleep(0.3)
+    return "new"
+expiring = Cache(ttl=0.001, on_remove=listener)
+expiring.set("key", 1)
+while len(expiring):
+    time.sleep(0.001)                                    # the clock is in the listener
+cache = Cache(refresh_after=1e-9)
+cache.set("key", "old")
+assert cache.get_or_load("key", loader) == "old"
+assert inside.wait(60)                                   # a worker is in the loader
+patient = Cache(stale_on_error=100.0, soft_timeout=0.001, ttl=0.001)
+patient.set("key", "stale")
+while patient.get("key") is not None:
+    time.sleep(0.001)
+assert patient.get_or_load("key", loader) == "stale"     # its loader goes on
+'''
+interpreter = {make}
+run(interpreter, USE)
+interpreters.destroy(interpreter)
+print("end")
+"""
+)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_an_interpreter_ends_while_threads_of_caches_are_busy(ct: Any, own: bool) -> None:
+    """With a GIL that others use, a daemon there was the end of the process."""
+    if sys.version_info < (3, 12):
+        pytest.skip("CPython 3.11 does not end an interpreter that has another thread")
+    kind = f"isolated={own}" if sys.version_info < (3, 13) else f"{'isolated' if own else 'legacy'!r}"
+    _run(ct, BUSY.replace("{make}", f"interpreters.create({kind})"))
+
+
 @pytest.mark.timeout(200)
 def test_a_cache_leaves_no_more_than_its_twin(ct: Any) -> None:
     if ct.IMPLEMENTATION == "python":
