@@ -19,7 +19,7 @@ from .. import _hooks
 from .._missing import MISSING, MissingType
 from .._pure.hit_path import NEVER_AGAIN
 from .base import Loaded
-from .flights import Flight, Outcome, await_end, chain_of_loads, loading
+from .flights import Flight, Outcome, await_end, innermost, loading
 from .loading import AGAIN, Call
 from .loading_many import ManyLoading
 
@@ -52,7 +52,7 @@ class AsyncLoading(ManyLoading):
                 return value
         else:
             entry = self._find(key)
-        return await self._afound_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+        return await self._afound_or_load(key, entry, Call(loader, ttl, self._as_tags(tags), (key,)))
 
     async def _afound_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:
@@ -100,8 +100,9 @@ class AsyncLoading(ManyLoading):
             loop = asyncio.get_running_loop()
             flight.loop = loop
             flight.owner = threading.get_ident()
+            flight.outer = innermost()
             context = copy_context()
-            context.run(loading.set, (*chain_of_loads(), flight))
+            context.run(loading.set, flight)
             coroutine = self._fly(flight, call)
             # The flight keeps the task alive: loops only know theirs weakly.
             task = loop.create_task(coroutine, context=context)
@@ -122,7 +123,7 @@ class AsyncLoading(ManyLoading):
     async def _fly(self, flight: Flight, call: Call) -> None:
         loaded = None
         try:
-            loaded = await _awaited(call.loader(flight.key))
+            loaded = await _awaited(call.loader(*call.args, **call.kwargs))
             self._tallies.increment("load_successes")
             self._land(flight, loaded, call)
         except asyncio.CancelledError:
@@ -138,7 +139,7 @@ class AsyncLoading(ManyLoading):
 
     async def _alead_alone(self, key: Any, call: Call) -> Any:
         try:
-            loaded = await _awaited(call.loader(key))
+            loaded = await _awaited(call.loader(*call.args, **call.kwargs))
         except BaseException as error:
             self._tallies.increment("load_failures")
             stale = self._instead(key, error)

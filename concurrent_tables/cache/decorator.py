@@ -95,18 +95,23 @@ class CachedFunction:
         self._instances = cache._parts.ConcurrentDict()  # id of an object: its Instance
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._result(self.cache_key(*args, **kwargs), args, kwargs)
+        key = self.cache_key(*args, **kwargs)
+        call, value = self._look(key, args, kwargs)
+        return value if call is None else self.cache._load(key, call)
 
     _called = __call__  # for the class of C, which calls it where it cannot do it by itself
 
-    def _missed(self, key: Any, entry: Any, args: tuple[Any, ...]) -> Any:
-        """The result of a call that has found no entry, or one that may have to be refreshed."""
-        call = self._call(key, args, {})
+    def _missed(self, key: Any, entry: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """After a call in C has found no entry, or one that may have to be refreshed: (result,).
+
+        Or what `_begin` says to a caller that is to run the function itself.
+        """
         if entry is None:
-            return self.cache._load(key, call)  # at once: functions that call themselves go deep
-        return (
-            entry.value if entry.refresh_at == inf else self.cache._found_or_load(key, entry, call)
-        )
+            begun: tuple[Any, ...] = self.cache._begin(key, self._call(key, args, {}))
+            return begun
+        if entry.refresh_at == inf:
+            return (entry.value,)
+        return (self.cache._found_or_load(key, entry, self._call(key, args, {})),)
 
     def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
         """The key under which the result of this call is kept."""
@@ -154,18 +159,22 @@ class CachedFunction:
     def __deepcopy__(self, memo: object) -> CachedFunction:
         return self
 
-    def _result(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _look(
+        self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call | None, Any]:
+        """None and the result; or the load that is to be made, by the caller: see `_load`."""
         entry = self.cache._find(key)
-        if entry is not None and entry.refresh_at == inf:
-            return entry.value
-        return self.cache._found_or_load(key, entry, self._call(key, args, kwargs))
+        if entry is None:
+            return self._call(key, args, kwargs), None
+        if entry.refresh_at == inf:
+            return None, entry.value
+        return None, self.cache._found_or_load(key, entry, self._call(key, args, kwargs))
 
     def _call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """The load of one result."""
         if type(key) is tuple and len(key) > 1 and type(key[1]) is Instance:
             key[1].keys.add(key)
-        function = self._function
-        return Call(lambda _: function(*args, **kwargs), self._ttl, self._tags)
+        return Call(self._function, self._ttl, self._tags, args, kwargs)
 
     def _stand_in(self, instance: Any) -> Any:
         """What stands for an object in keys: weak and by identity; itself where that is impossible."""
@@ -211,6 +220,9 @@ class CachedCoroutineFunction(CachedFunction):
         super().__init__(*arguments)
         _mark_coroutine_function(self)
 
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._result(self.cache_key(*args, **kwargs), args, kwargs)
+
     async def _result(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         entry = self.cache._find(key)
         if entry is not None and entry.refresh_at == inf:
@@ -245,8 +257,12 @@ class BoundCall:
             _mark_coroutine_function(self)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        key = self.cache_key(*args, **kwargs)
-        return self.__func__._result(key, (self.__self__, *args), kwargs)
+        key, args = self.cache_key(*args, **kwargs), (self.__self__, *args)
+        function = self.__func__
+        if isinstance(function, CachedCoroutineFunction):
+            return function._result(key, args, kwargs)
+        call, value = function._look(key, args, kwargs)
+        return value if call is None else function.cache._load(key, call)
 
     def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
         """The key under which the result of this call is kept."""

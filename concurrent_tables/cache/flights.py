@@ -26,21 +26,34 @@ from .._missing import MISSING
 from .._waits import ForkMark, Latch
 from ..errors import DeadlockError, RecursiveComputeError
 
-__all__ = ["Flight", "Outcome", "await_end", "chain_of_loads", "loading", "wait_for_end"]
+__all__ = ["Flight", "Outcome", "await_end", "innermost", "loading", "wait_for_end"]
 
 _POLL_SECONDS = 1.0  # how often a waiter looks whether the other side is gone for good
 
-loading: ContextVar[tuple[Flight, ...]] = ContextVar("concurrent_tables_loading", default=())
+# The innermost load that this thread or task is in; each knows the one around it.
+loading: ContextVar[Flight | None] = ContextVar("concurrent_tables_loading", default=None)
 
 
-def chain_of_loads() -> tuple[Flight, ...]:
-    """The loads that this thread or task is in the middle of, outermost first.
+def innermost() -> Flight | None:
+    """The load that this thread or task is in the middle of.
 
-    One that ended is in there only if an interrupt came, or there was no memory, to take it out.
+    One that ended stands there only if an interrupt came, or there was no memory, to take it out.
     """
-    chain = loading.get()
-    if not all(flight.going for flight in chain):
-        chain = tuple([flight for flight in chain if flight.going])
+    flight = loading.get()
+    while flight is not None and not flight.going:
+        flight = flight.outer
+    return flight
+
+
+def chain_of_loads() -> list[Flight]:
+    """All of them, outermost first."""
+    chain = []
+    flight = loading.get()
+    while flight is not None:
+        if flight.going:
+            chain.append(flight)
+        flight = flight.outer
+    chain.reverse()
     return chain
 
 
@@ -66,11 +79,14 @@ class Flight(ForkMark):
         "joined",
         "key",
         "late_tags",
+        "led",
         "loop",
         "name",
         "outcome",
+        "outer",
         "released",
         "result",
+        "returned",
         "tag_cells",
         "task",
         "traceback",
@@ -98,6 +114,9 @@ class Flight(ForkMark):
         # Who should have ended it did not come to that: interrupted, or at the limit of the stack.
         self.forsaken = False
         self.late_tags: tuple[Any, ...] = ()  # which only the loader told
+        self.outer: Flight | None = None  # the load that its loader runs in
+        self.led = False  # its caller runs its loader
+        self.returned = False  # its loader has
         self._claim = {None}  # whoever takes it ends the flight
         self._futures: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
 
@@ -195,7 +214,7 @@ async def await_end(flight: Flight, until: float) -> bool:
 
 def _enter(flight: Flight, me: int | None) -> tuple[Any, Flight | None]:
     """Record the wait; returns what `_exit` puts back."""
-    chain = list(chain_of_loads())
+    chain = chain_of_loads()
     with _waits._State.lock:
         path = _path_back(flight, chain, me)
         if path is None:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Iterable
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +30,7 @@ from .._missing import MISSING, MissingType
 from .._pure.hit_path import NEVER_AGAIN
 from . import background
 from .base import Loaded
-from .flights import Flight, Outcome, chain_of_loads, loading, wait_for_end
+from .flights import Flight, Outcome, innermost, loading, wait_for_end
 from .removal import RemovalCause
 from .storing import Storing
 from .tags import fallen
@@ -40,14 +41,17 @@ if TYPE_CHECKING:
 __all__ = ["AGAIN", "Call", "Loading"]
 
 AGAIN = object()  # the flight brought nothing: look again
+LEAD = object()  # the caller is to run the loader
 
 
 class Call(NamedTuple):
-    """What a caller asks of a load."""
+    """What a caller asks of a load: the value is `loader(*args, **kwargs)`."""
 
-    loader: Callable[[Any], Any]
+    loader: Callable[..., Any]
     ttl: float | MissingType | None
     tags: tuple[Hashable, ...]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = {}  # noqa: RUF012  (nobody writes it)
 
 
 class Loading(Storing):
@@ -86,7 +90,7 @@ class Loading(Storing):
                 return value
         else:
             entry = self._find(key)
-        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags), (key,)))
 
     _get_or_load = get_or_load  # for the method of C, which leaves unusual calls to it
 
@@ -121,38 +125,86 @@ class Loading(Storing):
     # -- one load ---------------------------------------------------------------------------------
 
     def _load(self, key: Any, call: Call) -> Any:
+        """The value of a key that is absent. The loader runs in here: functions that call themselves
+        go deep, so every frame between two calls counts.
+        """
         began = monotonic()
         while True:
             mine = self._new_flight(key, call)
             try:
-                flight = self._register(mine)
-                value = AGAIN if flight is not mine else self._run(mine, call)
+                step = self._set_out(mine, call)
+                if step is LEAD:
+                    return self._arrive(mine, call.loader(*call.args, **call.kwargs), call)
             except BaseException as error:
-                # Stores, not calls: an interrupt may come at any line, and the stack may be full.
-                mine.forsaken, mine.cells[0].fallen = True, NEVER_AGAIN
-                stale = self._instead(key, error)
+                try:
+                    stale = self._failed(mine, error)
+                finally:  # stores, not calls: an interrupt may come at any line, the stack may be full
+                    mine.forsaken, mine.cells[0].fallen = True, NEVER_AGAIN
                 if stale is None:
                     raise
-                return stale.value
-            if value is AGAIN:
-                value = self._share(flight, mine.epoch, began)
+                return stale[0]
+            value = self._wait(step, mine, began)
             if value is not AGAIN:
                 return value
-            if mine.outcome is Outcome.VOID and mine.result is not MISSING:
-                raise mine.result  # its loader, in another thread, raised SystemExit or the like
 
-    def _run(self, mine: Flight, call: Call) -> Any:
-        """The value of a flight that was registered; AGAIN when a thread of ours runs its loader."""
+    def _begin(self, key: Any, call: Call) -> tuple[Any, ...]:
+        """`_load` for a caller in C, up to the loader: (flight, call) if it is to run that, else (value,).
+
+        What it returns then goes to `_arrive`, and every error to `_failed`; no interrupt comes between.
+        """
+        began = monotonic()
+        while True:
+            mine = self._new_flight(key, call)
+            try:
+                step = self._set_out(mine, call)
+                if step is LEAD:
+                    return mine, call
+            except BaseException as error:
+                try:
+                    stale = self._failed(mine, error)
+                finally:
+                    mine.forsaken, mine.cells[0].fallen = True, NEVER_AGAIN
+                if stale is None:
+                    raise
+                return stale
+            value = self._wait(step, mine, began)
+            if value is not AGAIN:
+                return (value,)
+
+    def _set_out(self, mine: Flight, call: Call) -> Any:
+        """Register: LEAD if the caller is to run the loader, a flight to wait for, or (value,)."""
+        flight = self._register(mine)
+        if flight is not mine:
+            return flight
         entry, wanted = self._look_again(mine)
         if entry is not None:
-            return entry.value
+            return (entry.value,)
         if not wanted:
-            return self._lead_alone(mine.key, call)
+            return (self._lead_alone(mine.key, call),)
         if not self._timed():
-            return self._lead(mine, call)
+            mine.led = True
+            _embark(mine)
+            return LEAD
         mine.joined += 1  # by this caller, even if the thread is done at once
         self._launch((mine,), lambda: self._lead(mine, call), call)
-        return AGAIN
+        return mine
+
+    def _wait(self, step: Flight | tuple[Any], mine: Flight, began: float) -> Any:
+        """What `_set_out` leaves to be done; AGAIN when that brings nothing."""
+        if type(step) is tuple:
+            return step[0]
+        value = self._share(step, mine.epoch, began)  # type: ignore[arg-type]
+        if value is AGAIN and mine.outcome is Outcome.VOID and mine.result is not MISSING:
+            raise mine.result  # its loader, in another thread, raised SystemExit or the like
+        return value
+
+    def _failed(self, mine: Flight, error: BaseException) -> tuple[Any] | None:
+        """An error came to a caller: end its flight; (a stale value,) if there is one to give instead."""
+        if mine.led:
+            loading.set(mine.outer)
+            self._crash(mine, error, counts=not mine.returned)
+        entry = self._instead(mine.key, error)
+        return None if entry is None else (entry.value,)
 
     def _timed(self) -> bool:
         """Whether loaders run in threads that their callers can leave behind."""
@@ -204,23 +256,29 @@ class Loading(Storing):
 
     def _lead(self, flight: Flight, call: Call) -> Any:
         """Run the loader and land; errors go to the waiters and to the caller."""
-        outer = chain_of_loads()
-        loaded = None
         try:
-            loading.set((*outer, flight))
-            loaded = self._check(flight.key, call.loader(flight.key))
-            self._tallies.increment("load_successes")
-            return self._land(flight, loaded, call)
+            _embark(flight)
+            return self._arrive(flight, call.loader(*call.args, **call.kwargs), call)
         except BaseException as error:
-            self._crash(flight, error, counts=loaded is None)
+            self._crash(flight, error, counts=not flight.returned)
             raise
         finally:
-            loading.set(outer)
+            loading.set(flight.outer)
+
+    def _arrive(self, flight: Flight, result: Any, call: Call) -> Any:
+        """Land with what the loader has returned."""
+        try:
+            loaded = self._check(flight.key, result)
+            flight.returned = True
+            self._tallies.increment("load_successes")
+            return self._land(flight, loaded, call)
+        finally:
+            loading.set(flight.outer)
 
     def _lead_alone(self, key: Any, call: Call) -> Any:
         """Run the loader for this caller only, and keep nothing."""
         try:
-            loaded = self._check(key, call.loader(key))
+            loaded = self._check(key, call.loader(*call.args, **call.kwargs))
         except BaseException:
             self._tallies.increment("load_failures")
             raise
@@ -288,9 +346,7 @@ class Loading(Storing):
             self._flights.compare_and_delete(flight.key, flight)
         finally:
             if isinstance(error, Exception):
-                traceback = error.__traceback__
-                inner = None if traceback is None else traceback.tb_next
-                flight.end(Outcome.ERROR, error, inner or traceback)
+                flight.end(Outcome.ERROR, error, _from_loader(error.__traceback__))
             else:  # an interrupt is for the thread that it came to: the others try themselves
                 flight.end(Outcome.VOID, error)
 
@@ -401,7 +457,11 @@ class Loading(Storing):
     def _refresh(self, entry: Entry, call: Call) -> None:
         """Load a newer value in the background, once; the present one is served meanwhile."""
         entry.refresh_at = self._timer() + (self._settings.refresh_after or 0.0)
-        background.enqueue(lambda: self._refresh_now(entry, call))
+        try:
+            background.enqueue(lambda: self._refresh_now(entry, call))
+        except RuntimeError:  # no thread: the caller has a value all the same
+            if threading.main_thread().is_alive():  # else the interpreter ends, which starts none
+                _hooks.report_unraisable("Exception ignored starting a refresh of a cache", self)
 
     def _refresh_now(self, entry: Entry, call: Call) -> None:
         flight = self._new_flight(entry.key, call)
@@ -429,6 +489,20 @@ class Loading(Storing):
         if isinstance(tags, str):
             raise TypeError(f"tags must be an iterable of tags, not the str {tags!r}")
         return tags if type(tags) is tuple else (*tags,)
+
+
+def _embark(flight: Flight) -> None:
+    """From here on this thread is in the loader."""
+    flight.outer = innermost()
+    loading.set(flight)
+
+
+def _from_loader(traceback: Any) -> Any:
+    """A traceback without the frames of ours before the loader."""
+    inner = traceback
+    while inner is not None and inner.tb_frame.f_globals.get("__package__") == __package__:
+        inner = inner.tb_next
+    return inner or traceback
 
 
 def _copy_of(error: BaseException, traceback: Any) -> BaseException:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._missing import MISSING, MissingType
 from .._pure.hit_path import NEVER_AGAIN
-from .flights import Flight, Outcome, chain_of_loads, loading
+from .flights import Flight, Outcome, innermost, loading
 from .loading import AGAIN, Call, Loading
 
 __all__ = ["ManyLoading"]
@@ -34,7 +34,7 @@ class ManyLoading(Loading):
         Keys that others are loading are waited for. Keys that the mapping lacks are absent from
         the result, and not stored. Errors and thread-safety as for `get_or_load`.
         """
-        call = Call(_one_of(loader), ttl, self._as_tags(tags))
+        call = Call(_one_of(loader), ttl, self._as_tags(tags), ())
         found: dict[Any, Any] = {}
         mine: dict[Any, Flight] = {}
         others = []
@@ -63,7 +63,7 @@ class ManyLoading(Loading):
                 raise
             found |= stale
         for key in others:
-            value = self._load(key, call)
+            value = self._load(key, call._replace(args=(key,)))
             if value is not MISSING:
                 found[key] = value
         return found
@@ -95,11 +95,14 @@ class ManyLoading(Loading):
         self, flights: dict[Any, Flight], loader: Callable[[list[Any]], Any], call: Call
     ) -> dict[Any, Any]:
         keys = list(flights)
-        outer = chain_of_loads()
+        outer = innermost()
         found: dict[Any, Any] = {}
         ran = False
         try:
-            loading.set((*outer, *flights.values()))
+            inside = outer
+            for flight in flights.values():
+                flight.outer, inside = inside, flight
+            loading.set(inside)
             if self._unsettled():  # who comes once the change shows must not find these flights
                 for flight in flights.values():
                     self._ground_flight(flight)

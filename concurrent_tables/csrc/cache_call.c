@@ -82,18 +82,122 @@ empty_scratch(PyObject *key)
     }
 }
 
-/* The result of a call whose result is not there, or may have to be refreshed. */
+/* The error that is set, with its traceback; it is not set any more. */
+static PyObject *
+take_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+static void
+put_error_back(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
+/* CPython 3.11 has counted the call of this object already, with its Python frames. */
+static int
+enter_recursion(void)
+{
+    return PY_VERSION_HEX < 0x030C0000 ? 0 : Py_EnterRecursiveCall(" in a cached function");
+}
+
+static void
+leave_recursion(void)
+{
+    if (PY_VERSION_HEX >= 0x030C0000) {
+        Py_LeaveRecursiveCall();
+    }
+}
+
+/* (value,) or None from a method of Python: the value, or NULL. */
+static PyObject *
+value_of(PyObject *wrapped)
+{
+    return PyTuple_Check(wrapped) ? Py_NewRef(PyTuple_GET_ITEM(wrapped, 0)) : NULL;
+}
+
+/* The function, or the landing, has raised: what to give in its place, or NULL with the error. */
+static PyObject *
+load_failed(ct_cached_call *self, PyObject *flight)
+{
+    ct_state *st = self->path->st;
+    PyObject *error = take_error(), *value = NULL;
+    PyObject *instead = PyObject_CallMethodObjArgs((PyObject *)self->path, st->str_failed, flight,
+                                                   error, NULL);
+    if (instead != NULL) {
+        value = value_of(instead);
+        Py_DECREF(instead);
+        if (value == NULL) {
+            put_error_back(Py_NewRef(error));
+        }
+    }
+    Py_DECREF(error);
+    if (value == NULL) {
+        /* Whatever else could not be done, the stack may be full: nobody is to wait for it. */
+        PyObject *raised = take_error();
+        if (PyObject_SetAttr(flight, st->str_forsaken, Py_True) < 0) {
+            PyErr_Clear();
+        }
+        put_error_back(raised);
+    }
+    return value;
+}
+
+/* Call the function and land with its result, in a load that Python has begun. */
+static PyObject *
+run_load(ct_cached_call *self, PyObject *begun, PyObject *const *args, Py_ssize_t nargs)
+{
+    ct_state *st = self->path->st;
+    PyObject *flight = PyTuple_GET_ITEM(begun, 0), *value = NULL;
+    PyObject *function = PyObject_GetAttr((PyObject *)self, st->str_function);
+    if (function != NULL && enter_recursion() == 0) {
+        PyObject *result = PyObject_Vectorcall(function, args, (size_t)nargs, NULL);
+        leave_recursion();
+        if (result != NULL) {
+            value = PyObject_CallMethodObjArgs((PyObject *)self->path, st->str_arrive, flight, result,
+                                               PyTuple_GET_ITEM(begun, 1), NULL);
+            Py_DECREF(result);
+        }
+    }
+    Py_XDECREF(function);
+    return value != NULL ? value : load_failed(self, flight);
+}
+
+/* The result of a call whose result is not there, or may have to be refreshed.  Where Python need not run
+ * the function, it is called from here: a function that calls itself then goes as deep as it can. */
 static PyObject *
 load(PyObject *self, PyObject *key, PyObject *entry, Py_ssize_t nargs)
 {
-    PyObject *args = PyTuple_GetSlice(key, 1, nargs + 1);
-    PyObject *result = NULL;
+    ct_cached_call *call = CALL(self);
+    PyObject *args = PyTuple_GetSlice(key, 1, nargs + 1), *begun = NULL, *value = NULL;
     if (args != NULL) {
-        result = PyObject_CallMethodObjArgs(self, CALL(self)->path->st->str_missed, key, entry,
-                                            args, NULL);
-        Py_DECREF(args);
+        begun = PyObject_CallMethodObjArgs(self, call->path->st->str_missed, key, entry, args, NULL);
     }
-    return result;
+    if (begun != NULL) {
+        value = PyTuple_GET_SIZE(begun) == 1
+                    ? Py_NewRef(PyTuple_GET_ITEM(begun, 0))
+                    : run_load(call, begun, ((PyTupleObject *)args)->ob_item, nargs);
+    }
+    Py_XDECREF(begun);
+    Py_XDECREF(args);
+    return value;
 }
 
 /* `status` is how a look-up with a borrowed key ended, `found` the entry if it found one. */

@@ -101,8 +101,9 @@ typedef struct ct_state {
     PyObject *flights;          /* its registry: a ConcurrentDict of ours */
     PyObject *layout_type;      /* inspection.Layout */
     PyObject *str_keys, *str_missing_dunder, *str_deliver, *str_hash, *str_eq;
-    PyObject *str_called, *str_missed, *str_on_stale, *str_call_clock; /* of caches */
-    PyObject *str_load_or_refresh, *str_ttl, *str_tags;
+    PyObject *str_called, *str_missed, *str_on_stale, *str_call_clock; /* of caches, */
+    PyObject *str_load_or_refresh, *str_ttl, *str_tags;                /* and these, */
+    PyObject *str_function, *str_arrive, *str_failed, *str_forsaken;   /* and these */
     PyObject *key_classes; /* {address: weak reference} of those watched */
     PyObject *debug_register; /* debug mode: called with every new table; else NULL */
     unsigned long forks; /* how often this process became a forked child */

@@ -91,6 +91,10 @@ intern_names(ct_state *st)
         {&st->str_load_or_refresh, "_load_or_refresh"},
         {&st->str_ttl, "ttl"},
         {&st->str_tags, "tags"},
+        {&st->str_function, "_function"},
+        {&st->str_arrive, "_arrive"},
+        {&st->str_failed, "_failed"},
+        {&st->str_forsaken, "forsaken"},
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].slot = PyUnicode_InternFromString(wanted[i].name);
@@ -179,8 +183,9 @@ visit_state(ct_state *st, int (*visit)(PyObject **slot, void *arg), void *arg)
         &st->pairs_of, &st->copies, &st->mapping_abc, &st->set_abc, &st->newobj, &st->compute_if_absent,
         &st->flights, &st->layout_type, &st->debug_register, &st->str_keys,
         &st->str_missing_dunder, &st->str_deliver, &st->str_hash, &st->str_eq, &st->str_called,
-        &st->str_missed, &st->str_on_stale, &st->str_call_clock, &st->key_classes,
-        &st->str_load_or_refresh, &st->str_ttl, &st->str_tags,
+        &st->str_missed, &st->str_on_stale, &st->str_call_clock, &st->str_function, &st->str_arrive,
+        &st->str_failed, &st->str_forsaken, &st->key_classes, &st->str_load_or_refresh, &st->str_ttl,
+        &st->str_tags,
     };
     int status = 0;
     for (size_t i = 0; status == 0 && i < sizeof(slots) / sizeof(slots[0]); i++) {

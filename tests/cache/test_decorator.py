@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import gc
 import inspect
 import pickle
@@ -249,6 +250,45 @@ class Numbers:
     @cached(Cache(10))
     def double(self, x: int) -> int:
         return 2 * x
+
+
+def deepest(decorate: Any) -> int:
+    """How often a function that calls itself, decorated, can do so in a fresh thread."""
+    found = []
+
+    def run() -> None:
+        depth = 0
+
+        @decorate
+        def descend(argument: int) -> None:
+            nonlocal depth
+            depth = argument
+            descend(argument + 1)
+
+        with pytest.raises(RecursionError):
+            descend(1)
+        found.append(depth)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_a_function_that_calls_itself_goes_deep(ct: Any, cache_type: Any) -> None:
+    known = deepest(functools.lru_cache(None))
+    limit = sys.getrecursionlimit()
+    reached = deepest(cached(cache_type()))
+    assert reached >= (known - 40 if ct.IMPLEMENTATION == "c" else limit // 5)
+
+    def method(function: Any) -> Any:
+        kind = type("Kind", (), {"function": cached(cache_type())(function_of_self(function))})
+        return kind().function
+
+    def function_of_self(function: Any) -> Any:
+        return lambda self, argument: function(argument)
+
+    assert deepest(method) >= limit // 6  # one frame more is that of the lambda
 
 
 def test_copies_and_pickles() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from concurrent_tables.cache import aloading, loading
+from concurrent_tables.cache import aloading, cached, loading
 
 pytestmark = pytest.mark.skipif(
     sys.gettrace() is not None, reason="somebody else traces this run, a coverage tool perhaps"
@@ -110,6 +110,43 @@ def test_an_interrupt_leaves_no_flight(cache_type: Any, work: Callable[[Any], No
         assert cache.get_or_load(1, lambda key: "again") == "again", where
     assert number > 20
     gc.collect()  # what was interrupted complains here, and not in another test
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_of_a_cached_function_leaves_no_flight(cache_type: Any) -> None:
+    for number in count(1):
+        function = cached(cache_type(10))(lambda argument: "value")
+        with interrupt_at(number) as where:
+            function(1)
+        if not where:
+            break
+        assert in_a_thread(lambda function=function: function(1)) == "value", where
+        function.cache_clear()
+        assert function(1) == "value", where
+    assert number > 20
+    gc.collect()
+
+
+def test_a_function_that_calls_itself_too_deep_leaves_no_flight(
+    ct: Any, cache_type: Any
+) -> None:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("the twin runs as Python code, in which the stack may end at any line")
+
+    @cached(cache_type())
+    def depth(argument: int) -> int:
+        return 1 + depth(argument - 1) if argument else 0
+
+    def run_all() -> Any:
+        for deepest in range(10 * sys.getrecursionlimit(), 9 * sys.getrecursionlimit(), -97):
+            with pytest.raises(RecursionError):
+                depth(deepest)
+            depth.cache_clear()
+        for deepest in range(10 * sys.getrecursionlimit()):
+            depth(deepest)
+        return depth.cache._flights
+
+    assert in_a_thread(run_all) == {}
 
 
 def test_a_full_stack_leaves_no_flight(ct: Any, cache_type: Any) -> None:
