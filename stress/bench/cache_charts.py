@@ -90,6 +90,7 @@ def _page(result: dict[str, Any]) -> str:
     lines = head(result["environment"])
     if result.get("rest_percent") is not None:
         lines.append(_rest(result))
+    lines += result.get("not_measured", [])
     lines += [f"{name} is not installed" for name in result["not_installed"]]
     return document("ct-stress bench cache", lines, parts)
 

@@ -12,9 +12,10 @@ from ..environment import describe
 from ..options import UsageError, check_writable
 from ..verdicts import ExitStatus
 from .cache_charts import write_cache_images, write_cache_page
+from .cache_child import NotMeasured
 from .cache_contestants import CacheContestant, find_cache_contestants
 from .cache_judge import judge_cache
-from .cache_rest import NotMeasured, rest_percent
+from .cache_rest import rest_percent
 from .cache_rounds import WORKLOADS, CacheCell, measure_cell
 from .cache_space import bytes_per_entry
 from .cache_traces import (
@@ -82,13 +83,15 @@ def _measure(parsed: argparse.Namespace) -> dict[str, Any]:
         measure_cell(cell, contestants, parsed.rounds, lambda name: _say(f"measured {name}"))
         for cell in _cells(threads, full=parsed.full)
     ]
+    not_measured: list[str] = []
     return {
         "environment": describe() | machine(),
         "not_installed": missing,
         "cells": [cell.as_json() for cell in cells],
         "traces": _traces(contestants, full=parsed.full),
-        "memory": _memory(contestants, _ENTRIES if parsed.full else _ENTRIES // 10),
-        "rest_percent": _at_rest() if parsed.full else None,
+        "memory": _memory(contestants, _ENTRIES if parsed.full else _ENTRIES // 10, not_measured),
+        "rest_percent": _at_rest(not_measured) if parsed.full else None,
+        "not_measured": not_measured,
     }
 
 
@@ -107,11 +110,12 @@ def _cells(threads: tuple[int, ...], *, full: bool) -> list[CacheCell]:
     return cells
 
 
-def _at_rest() -> float | None:
+def _at_rest(not_measured: list[str]) -> float | None:
     try:
         percent = rest_percent(_ENTRIES, _REST_SECONDS)
     except NotMeasured as error:
-        _say(f"the clock at rest is not measured: {error}")
+        not_measured.append(f"the clock at rest is not measured: {error}")
+        _say(not_measured[-1])
         return None
     _say("measured the clock at rest")
     return percent
@@ -143,13 +147,17 @@ def _traces(contestants: list[CacheContestant], *, full: bool) -> list[dict[str,
     return rows
 
 
-def _memory(contestants: list[CacheContestant], entries: int) -> dict[str, float]:
+def _memory(
+    contestants: list[CacheContestant], entries: int, not_measured: list[str]
+) -> dict[str, float]:
     found = {}
     for one in contestants:
         if one.name != "lru_cache":  # it has no ttl
-            size = bytes_per_entry(one.name, entries)
-            if size is not None:
-                found[one.name] = size
+            try:
+                found[one.name] = bytes_per_entry(one.name, entries)
+            except NotMeasured as error:
+                not_measured.append(f"the memory of {one.name} is not measured: {error}")
+                _say(not_measured[-1])
     return found
 
 
@@ -176,6 +184,8 @@ def _show(result: dict[str, Any]) -> None:
         print(f"{name}: {size:.0f} bytes per entry with ttl, without key and value")
     if result.get("rest_percent") is not None:
         print(f"clock at rest: {result['rest_percent']:.2f} % of a core")
+    for line in result.get("not_measured", ()):
+        print(line)
     for name in result["not_installed"]:
         print(f"{name} is not installed")
 

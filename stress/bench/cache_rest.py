@@ -6,35 +6,25 @@ what ends and moves what will end soon; the CPU time of its thread is read befor
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 
-__all__ = ["NotMeasured", "rest_percent"]
+from .cache_child import NotMeasured, measure_in_child
+
+__all__ = ["rest_percent"]
 
 _LIFE_SECONDS = 3600.0
 _FILL_SECONDS = 600.0  # at most, whatever the machine
 _SETTLE_SECONDS = 2.0  # the first bucket holds whatever ended while the cache was filled
 
 
-class NotMeasured(Exception):
-    """Why there is no figure, in one line."""
-
-
 def rest_percent(entries: int, seconds: float) -> float:
     """Percent of a core, over so many seconds at rest; NotMeasured where that cannot be told."""
     if not hasattr(time, "pthread_getcpuclockid"):
         raise NotMeasured("this platform does not tell the CPU time of another thread")
-    command = [sys.executable, "-m", __spec__.name, str(entries), str(seconds)]
-    limit = _FILL_SECONDS + seconds
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        raise NotMeasured(f"its process had not ended after {limit:g} s") from None
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise NotMeasured(f"its process ended with status {done.returncode}: {last}")
-    return float(done.stdout)
+    return measure_in_child(
+        __spec__.name, [str(entries), str(seconds)], _FILL_SECONDS + seconds
+    )
 
 
 def _measure(entries: int, seconds: float) -> float:

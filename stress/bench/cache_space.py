@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
 
+from .cache_child import NotMeasured, measure_in_child
+
 __all__ = ["bytes_per_entry"]
+
+_LIMIT_SECONDS = 600.0
 
 
 def _resident_bytes() -> int:
@@ -16,13 +19,11 @@ def _resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def bytes_per_entry(contestant: str, entries: int) -> float | None:
-    """Bytes of a cache of so many int keys, without keys and values; None where it cannot be told."""
+def bytes_per_entry(contestant: str, entries: int) -> float:
+    """Bytes of a cache of so many int keys, without keys and values; NotMeasured where it is not told."""
     if not sys.platform.startswith("linux"):
-        return None
-    command = [sys.executable, "-m", __spec__.name, contestant, str(entries)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    return float(done.stdout) if done.returncode == 0 else None
+        raise NotMeasured("this platform does not tell the resident size of a process")
+    return measure_in_child(__spec__.name, [contestant, str(entries)], _LIMIT_SECONDS)
 
 
 def _measure(contestant: str, entries: int) -> float:

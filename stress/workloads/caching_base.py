@@ -8,6 +8,7 @@ there, lookups and runs of loaders that the workload counted itself.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import threading
@@ -37,11 +38,17 @@ def clock_thread() -> Any:
     return importlib.import_module("concurrent_tables.cache.clock")
 
 
-def wait_for_clock() -> None:
-    """Let the thread end by itself, so that it does not run into the next round."""
+def wait_for_clock(arena: Arena) -> None:
+    """Let the thread end by itself, so that it does not run into the next round.
+
+    Where nothing is left that could expire, one that stays is a violation.
+    """
     end = time.monotonic() + GIVE_UP_SECONDS
     while not clock_thread().idle() and time.monotonic() < end:
+        gc.collect()  # caches of rounds before may still have ends to come
         time.sleep(0.001)
+    there = f"the clock has not ended after {GIVE_UP_SECONDS:g} s, with nothing left to expire"
+    arena.expect(clock_thread().idle(), "clock", there)
 
 
 class Value:
@@ -107,7 +114,7 @@ class Cached(Round):
             expect(there <= self.bound, "bound", f"{there} of at most {self.bound} are there")
         if self.ttl is not None:  # or entries could expire while they are counted
             cache.clear()
-            wait_for_clock()
+            wait_for_clock(self.arena)
         self.compare_books()
         cache.clear()
 

@@ -142,7 +142,7 @@ class ToldByCache(Cached):
     def at_rest(self) -> None:
         self.cache.expire()
         if self.expires is not None:
-            wait_for_clock()
+            wait_for_clock(self.arena)
         self.watch.cancel()
         came = self._chains()
         self._each_once(came)

@@ -354,7 +354,7 @@ class ClockedCache(Cached):
         expect = self.arena.expect
         there = len(self.cache)
         expect(not there, "late", f"{there} that have ended are there after {turns} ticks")
-        wait_for_clock()  # its last call tells listeners
+        wait_for_clock(self.arena)  # its last call tells listeners
         # A writer that the machine stops in the middle tells the clock late.
         still = max(self.ended) + self.tick + _EPSILON
         late = [

@@ -30,6 +30,7 @@ __all__ = ["compare_books", "main"]
 SHARED_KEYS = range(8)
 OWN_KEYS = 8
 GIVE_UP_SECONDS = 60.0
+HANG_SECONDS = 600.0  # part of a round takes seconds
 ROUNDS: tuple[dict[str, Any], ...] = (
     {"exact": True},
     {"maxsize": 5},
@@ -77,8 +78,11 @@ def in_threads(bodies: Sequence[Any]) -> None:
     threads = [threading.Thread(target=run, args=(body,), daemon=True) for body in bodies]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + HANG_SECONDS
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, end - time.monotonic()))
+    if not errors and any(thread.is_alive() for thread in threads):
+        raise Wrong(f"a thread has not come to its end in {HANG_SECONDS:g} s")
     if errors:
         raise Wrong(f"{type(errors[0]).__name__}: {errors[0]}") from errors[0]
 

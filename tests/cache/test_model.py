@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from typing import Any
 
 import pytest
@@ -80,3 +81,14 @@ def test_the_campaign_sees_a_stale_value(
     monkeypatch.setattr(Shared, "load", lambda self, key: -1)
     assert campaign.main(["--ops", "600", "--implementation", ct.IMPLEMENTATION]) == 1
     assert "VIOLATION" in capsys.readouterr().out
+
+
+def test_the_campaign_sees_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "HANG_SECONDS", 0.05)
+    gate = threading.Event()
+    with pytest.raises(campaign.Wrong, match=r"has not come to its end in 0\.05 s"):
+        campaign.in_threads([gate.wait, lambda: None])
+    gate.set()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()

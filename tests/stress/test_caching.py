@@ -298,3 +298,25 @@ def test_a_clock_that_is_told_too_late_a_time_is_seen(
 
 def test_nothing_is_said_of_a_sound_cache(ct: Any, as_active: None) -> None:
     assert find(ct, "cache-*", seconds=7.0) == set()
+
+
+class Expecting:
+    """In place of an arena."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def expect(self, holds: bool, check: str, message: str) -> None:
+        if not holds:
+            self.failed.append(f"{check}: {message}")
+
+
+def test_a_clock_that_does_not_end_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    arena: Any = Expecting()
+    caching_base.wait_for_clock(arena)
+    assert arena.failed == []
+    monkeypatch.setattr(caching_base, "GIVE_UP_SECONDS", 0.01)
+    monkeypatch.setattr(caching_base.clock_thread(), "idle", lambda: False)
+    caching_base.wait_for_clock(arena)
+    (said,) = arena.failed
+    assert said.startswith("clock: the clock has not ended after 0.01 s")
