@@ -89,6 +89,9 @@ write_entry(ct_hit_path *path, ct_view *fresh)
         ct_fetch_add_relaxed(&store->left[ct_cache_why(path, &leavers.items[0], now)], 1);
     }
     ct_leavers_drop(store, &leavers);
+    if (CT_UNLIKELY(put.over)) {
+        ct_store_evict_rest(store, NULL);
+    }
     return tell_clock(path);
 }
 

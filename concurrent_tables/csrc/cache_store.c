@@ -310,23 +310,24 @@ unlink_held(ct_store *store, ct_pending *pending, uint32_t number, int booked, c
     leave(store, number, leavers);
 }
 
-/* Until the weights fit; the rest stays for the next change when there is no memory. */
-static void
+/* Until the weights fit; 1 when there was no memory for the rest. */
+static int
 evict_held(ct_store *store, ct_pending *pending, ct_leavers *leavers)
 {
     ct_policy *policy = &store->policy;
     if (policy->kind == CT_POLICY_NONE) {
-        return;
+        return 0;
     }
     ct_policy_begin(policy);
     while (reserve_leaver(leavers) == 0 && ct_event_reserve_held(&store->base, pending) == 0) {
         uint32_t number = ct_policy_victim(policy);
         if (number == CT_NONE) {
-            return;
+            return 0;
         }
         unlink_held(store, pending, number, 0, leavers);
         ct_fetch_add_relaxed(&store->left[CT_LEFT_SIZE], 1);
     }
+    return 1;
 }
 
 /* -- put ---------------------------------------------------------------------------------------- */
@@ -436,7 +437,7 @@ put_held(ct_store *store, ct_pending *pending, const ct_view *fresh, ct_entry_mo
     }
     schedule(store, number);
     put->placed = number;
-    evict_held(store, pending, leavers);
+    put->over = evict_held(store, pending, leavers);
     return 0;
 }
 
@@ -537,6 +538,22 @@ ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *lea
     }
     drop_index(store, replaced, shared);
     return finish(&pending, &compared, status);
+}
+
+int
+ct_store_evict(ct_store *store, ct_leavers *leavers)
+{
+    ct_section section;
+    ct_pending pending;
+    ct_pending_init(&pending, &store->base);
+    if (ct_store_begin(store, &section) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    int over = evict_held(store, &pending, leavers);
+    ct_store_end(store, &section);
+    finish(&pending, NULL, 0);
+    return over && leavers->count != 0; /* no progress: the next change tries again */
 }
 
 /* -- taking out --------------------------------------------------------------------------------- */

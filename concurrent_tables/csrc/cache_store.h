@@ -258,6 +258,7 @@ typedef struct {
     int64_t epoch;
     int done;        /* out */
     int had_old;     /* out: the first of the leavers is what it replaced */
+    int over;        /* out: for more leavers there was no memory; see ct_store_evict_rest */
     uint32_t placed; /* out: the node */
 } ct_put;
 
@@ -266,6 +267,10 @@ void ct_leavers_drop(ct_store *store, ct_leavers *leavers);
 
 /* Store `fresh`, which keeps its references; who had to leave is in `leavers`.  0 or -1 with an error. */
 int ct_store_put(ct_store *store, const ct_view *fresh, ct_put *put, ct_leavers *leavers);
+/* Who has to leave still, as many as there is room for; 1 when that is not all. */
+int ct_store_evict(ct_store *store, ct_leavers *leavers);
+/* All of them, a few at a time, with nothing held; `victims`, if not NULL: a list to add them to (cache_table.c). */
+void ct_store_evict_rest(ct_store *store, PyObject **victims);
 /* Take out the entry of `key`: 1, 0 when it is not there, -1 with an error. */
 int ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers);
 /* The same of that one entry if it has ended at `now`; with inf in any case. */

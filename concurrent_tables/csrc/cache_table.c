@@ -71,6 +71,38 @@ is_entry(ct_store *store, PyObject *o, const char *method)
 
 /* -- writing ------------------------------------------------------------------------------------ */
 
+/* The leavers from `begin` on join those that were driven out by one write. */
+static void
+add_victims(ct_store *store, ct_leavers *leavers, size_t begin, PyObject **victims)
+{
+    if (!store->tells || leavers->count <= begin) {
+        return;
+    }
+    PyObject *list = entries_of(store, leavers, begin);
+    if (list != NULL && *victims == NULL) {
+        *victims = list;
+        return;
+    }
+    if (list == NULL || PyList_SetSlice(*victims, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX, list) < 0) {
+        PyErr_WriteUnraisable((PyObject *)store); /* the write is done; these go untold */
+    }
+    Py_XDECREF(list);
+}
+
+void
+ct_store_evict_rest(ct_store *store, PyObject **victims)
+{
+    for (int more = 1; more;) {
+        ct_leavers leavers;
+        ct_leavers_init(&leavers);
+        more = ct_store_evict(store, &leavers);
+        if (victims != NULL) {
+            add_victims(store, &leavers, 0, victims);
+        }
+        ct_leavers_drop(store, &leavers);
+    }
+}
+
 /* Store `entry`; 1, 0 if the condition does not hold, -1 with an error.  `old` may be NULL. */
 static int
 put_entry(ct_store *store, PyObject *entry, ct_put *put, PyObject **old)
@@ -92,20 +124,17 @@ put_entry(ct_store *store, PyObject *entry, ct_put *put, PyObject **old)
     else if (put->done) {
         CT_ENTRY(entry)->view.number = put->placed;
         CT_ENTRY(entry)->store = (ct_store *)Py_NewRef((PyObject *)store);
-        size_t begin = put->had_old ? 1 : 0;
         status = 1;
-        if (store->tells && leavers.count > begin) {
-            Py_XSETREF(CT_ENTRY(entry)->victims, entries_of(store, &leavers, begin));
-            if (CT_ENTRY(entry)->victims == NULL) {
-                PyErr_WriteUnraisable((PyObject *)store); /* the write is done; its victims go untold */
-            }
-        }
+        add_victims(store, &leavers, put->had_old ? 1 : 0, &CT_ENTRY(entry)->victims);
         if (put->had_old && old != NULL) {
             *old = into(Py_NewRef(blank), store, &leavers, 0);
         }
     }
     Py_XDECREF(blank);
     ct_leavers_drop(store, &leavers);
+    if (CT_UNLIKELY(put->over)) {
+        ct_store_evict_rest(store, &CT_ENTRY(entry)->victims);
+    }
     return status;
 }
 

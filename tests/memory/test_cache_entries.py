@@ -72,3 +72,28 @@ def test_an_entry_that_cannot_be_returned_is_not_replaced(lib: Any) -> None:
     replaced = _until_it_works(lambda: table.swap("key", second), still_there)
     assert replaced.value == "first"
     assert table.get("key").value == "second"
+
+
+@pytest.mark.parametrize("policy", ["lru", "tinylfu"])
+def test_the_bound_is_kept_without_memory(lib: Any, policy: str) -> None:
+    """A heavy entry drives many out; the room to remember them takes memory, which is there up to the nth time."""
+    import _testcapi
+
+    for n in range(50):
+        table = lib.Table(policy=policy, maxsize=40, seed=1)
+        for number in range(40):
+            table.swap(number, lib.Entry(number, number, 0, None, inf, inf, 0.0, inf, 1))
+        heavy = lib.Entry("heavy", 1, 1, None, inf, inf, 0.0, inf, 30)
+        _testcapi.set_nomemory(n)
+        try:
+            stored = table.swap("heavy", heavy) is not None
+        except MemoryError:
+            stored = False
+        finally:
+            _testcapi.remove_mem_hooks()
+        weight = sum([entry.weight for entry in table.values()])
+        assert weight <= 40, f"without memory from the allocation number {n} on"
+        assert weight == sum(table._books()[2:])
+        if stored and n > 10:
+            return
+    raise AssertionError("50 allocations were not enough")
