@@ -1,9 +1,9 @@
 """Maintenance in C: the table of the core keeps policy and timer wheel itself.
 
 What `maintenance` does with a queue, a lock and Python objects, `CacheTable` does in the same step as the
-change of the table, under the table's own lock. Here is what is left: telling listeners, counting
-what Python decides, and calling the clock. The entries that it hands out are looks at what is in the
-table; two looks at one entry have the same `epoch`.
+change of the table, under the table's own lock, and counts it there, so that an interrupt cannot come between.
+Here is what is left: telling listeners, why an entry left where Python alone knows, and calling the clock. The
+entries that it hands out are looks at what is in the table; two looks at one entry have the same `epoch`.
 
 A change of the table stands once it is made. What comes after it must not fail for lack of memory: numbers
 are counted in C, where that takes none; the rest is reported instead of raised.
@@ -64,7 +64,6 @@ class NativeMaintenance(Base):
     # -- writes -----------------------------------------------------------------------------------
 
     def _stored(self, old: Entry | None, entry: Entry) -> None:
-        self._table._count(_INSERTIONS)
         try:
             self._call_clock()
         except MemoryError:
@@ -83,7 +82,7 @@ class NativeMaintenance(Base):
                     cause = self._why_not_valid(old)
             except MemoryError:  # then it counts as one that was valid
                 pass
-            self._left(old, cause)
+            self._left(old, cause, _REPLACED)
 
     def _reschedule(self, entry: Entry, deadline: float, now: float) -> bool:
         there: bool = self._table._touch(entry, deadline, now)
@@ -93,19 +92,23 @@ class NativeMaintenance(Base):
     # -- the ways out -----------------------------------------------------------------------------
 
     def _take_out(self, entry: Entry, cause: RemovalCause) -> bool:
-        if not self._table.compare_and_delete(entry.key, entry):
+        if not self._table.compare_and_delete(entry.key, entry, cause.place):
             return False
-        self._left(entry, cause)
+        self._left(entry, cause, cause)
         return True
 
     def _take_ended(self, entry: Entry, now: float) -> bool:
         if not self._table._remove_ended(entry, now):
             return False
-        self._left(entry, _EXPIRED)
+        self._left(entry, _EXPIRED, _EXPIRED)
         return True
 
-    def _left(self, entry: Entry, cause: RemovalCause) -> None:
-        self._table._count(cause.place)
+    def _left(
+        self, entry: Entry, cause: RemovalCause, counted: RemovalCause = RemovalCause.EXPLICIT
+    ) -> None:
+        """The table counts, in the step in which an entry leaves; `pop` takes it for EXPLICIT."""
+        if cause is not counted:
+            self._table._recount(counted.place, cause.place)
         self._tell(entry, cause)
 
     def _expire_due(self) -> int:
@@ -129,7 +132,7 @@ class NativeMaintenance(Base):
                 cause = self._why(entry)
             except MemoryError:  # its time was over in any case
                 pass
-            self._left(entry, cause)
+            self._left(entry, cause, _EXPIRED)
             ended += 1
         return ended
 

@@ -83,9 +83,9 @@ write_entry(ct_hit_path *path, ct_view *fresh)
         ct_leavers_drop(store, &leavers);
         return -1;
     }
-    ct_fetch_add_relaxed(&store->insertions, 1);
     if (put.had_old) {
         double now = leavers.items[0].deadline == (double)INFINITY ? 0.0 : ct_cache_clock();
+        ct_fetch_add_relaxed(&store->left[CT_LEFT_REPLACED], -1); /* as which it was counted */
         ct_fetch_add_relaxed(&store->left[ct_cache_why(path, &leavers.items[0], now)], 1);
     }
     ct_leavers_drop(store, &leavers);

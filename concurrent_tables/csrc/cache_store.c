@@ -295,16 +295,18 @@ leave(ct_store *store, uint32_t number, ct_leavers *leavers)
     give_back(store, number);
 }
 
-/* An entry goes without another in its place; `booked`: the policy has it still. */
+/* An entry goes without another in its place, for a cause (CT_LEFT_*); a victim is not in the policy's books
+ * any more.  It is counted in the same step: whatever comes after it, the numbers add up. */
 static void
-unlink_held(ct_store *store, ct_pending *pending, uint32_t number, int booked, ct_leavers *leavers)
+unlink_held(ct_store *store, ct_pending *pending, uint32_t number, int cause, ct_leavers *leavers)
 {
     ct_node *node = ct_node_at(store, number);
     ct_store_release(&ct_load_relaxed(&store->index)->slots[slot_of(store, number)], CT_SLOT_DUMMY);
     ct_store_relaxed(&store->base.used, ct_used(&store->base) - 1);
-    if (booked && node->item.region != CT_OUTSIDE) {
+    if (cause != CT_LEFT_SIZE && node->item.region != CT_OUTSIDE) {
         ct_policy_removed(&store->policy, number);
     }
+    ct_fetch_add_relaxed(&store->left[cause], 1);
     ct_event_held(&store->base, pending, CT_KIND_DELETED, node->key, node->value, NULL);
     ct_commit_held(&store->base, pending, 1);
     leave(store, number, leavers);
@@ -324,8 +326,7 @@ evict_held(ct_store *store, ct_pending *pending, ct_leavers *leavers)
         if (number == CT_NONE) {
             return 0;
         }
-        unlink_held(store, pending, number, 0, leavers);
-        ct_fetch_add_relaxed(&store->left[CT_LEFT_SIZE], 1);
+        unlink_held(store, pending, number, CT_LEFT_SIZE, leavers);
     }
     return 1;
 }
@@ -432,7 +433,9 @@ put_held(ct_store *store, ct_pending *pending, const ct_view *fresh, ct_entry_mo
     else if (policy->kind != CT_POLICY_NONE) {
         ct_policy_added(policy, number);
     }
+    ct_fetch_add_relaxed(&store->insertions, 1);
     if (old != CT_NONE) {
+        ct_fetch_add_relaxed(&store->left[CT_LEFT_REPLACED], 1);
         leave(store, old, leavers);
     }
     schedule(store, number);
@@ -560,13 +563,13 @@ ct_store_evict(ct_store *store, ct_leavers *leavers)
 
 /* In the section; 1 or CT_NO_MEMORY. */
 static int
-take_held(ct_store *store, ct_pending *pending, uint32_t number, ct_leavers *leavers)
+take_held(ct_store *store, ct_pending *pending, uint32_t number, int cause, ct_leavers *leavers)
 {
     ct_stripes_drain_held(store);
     if (reserve_leaver(leavers) < 0 || ct_event_reserve_held(&store->base, pending) < 0) {
         return CT_NO_MEMORY;
     }
-    unlink_held(store, pending, number, 1, leavers);
+    unlink_held(store, pending, number, cause, leavers);
     return 1;
 }
 
@@ -587,13 +590,15 @@ ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers)
     if (locate(store, key, hash, &compared, &section, &number, &slot) < 0) {
         return finish(&pending, &compared, -1);
     }
-    int status = number == CT_NONE ? 0 : take_held(store, &pending, number, leavers);
+    int status =
+        number == CT_NONE ? 0 : take_held(store, &pending, number, CT_LEFT_EXPLICIT, leavers);
     ct_store_end(store, &section);
     return finish(&pending, &compared, status);
 }
 
 int
-ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_leavers *leavers)
+ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, int cause,
+                ct_leavers *leavers)
 {
     ct_section section;
     ct_pending pending;
@@ -605,7 +610,7 @@ ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_
     /* Asked in here: whoever saw that the entry has ended may have seen it before a `touch`. */
     int ended = live && end_of(store, ct_node_at(store, number)) <= now;
     int status = live && (ended || now == (double)INFINITY)
-                     ? take_held(store, &pending, number, leavers)
+                     ? take_held(store, &pending, number, cause, leavers)
                      : 0;
     ct_store_end(store, &section);
     return finish(&pending, NULL, status);
@@ -635,7 +640,7 @@ expire_held(ct_store *store, ct_pending *pending, double now, size_t most, ct_le
             ct_wheel_put_back(store->wheel, &store->nodes, number);
         }
         else {
-            unlink_held(store, pending, number, 1, leavers);
+            unlink_held(store, pending, number, CT_LEFT_EXPIRED, leavers);
         }
         number = later;
     }

@@ -274,7 +274,8 @@ void ct_store_evict_rest(ct_store *store, PyObject **victims);
 /* Take out the entry of `key`: 1, 0 when it is not there, -1 with an error. */
 int ct_store_pop(ct_store *store, PyObject *key, ct_leavers *leavers);
 /* The same of that one entry if it has ended at `now`; with inf in any case. */
-int ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, ct_leavers *leavers);
+int ct_store_remove(ct_store *store, uint32_t number, int64_t epoch, double now, int cause,
+                    ct_leavers *leavers);
 /* How many may have ended; -1 with an error. */
 Py_ssize_t ct_store_count_due(ct_store *store, double now);
 /* Take out `most` of those that have ended; 0 or -1.  The others stay due. */

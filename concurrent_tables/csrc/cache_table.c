@@ -175,7 +175,7 @@ table_compare_and_set(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 
 /* Whether `entry` was taken out here, if it has ended at `now`; with inf in any case. */
 static PyObject *
-remove_entry(PyObject *self, PyObject *entry, double now, const char *method)
+remove_entry(PyObject *self, PyObject *entry, double now, int cause, const char *method)
 {
     ct_leavers leavers;
     if (!is_entry(CT_STORE(self), entry, method)) {
@@ -187,18 +187,37 @@ remove_entry(PyObject *self, PyObject *entry, double now, const char *method)
     }
     ct_leavers_init(&leavers);
     int status =
-        ct_store_remove(CT_STORE(self), one->view.number, one->view.epoch, now, &leavers);
+        ct_store_remove(CT_STORE(self), one->view.number, one->view.epoch, now, cause, &leavers);
     ct_leavers_drop(CT_STORE(self), &leavers);
     return status < 0 ? NULL : PyBool_FromLong(status);
 }
 
+/* The place of a cause among the numbers of _tallies(), as an int: CT_LEFT_*; -1 with an error. */
+static int
+cause_of(PyObject *place)
+{
+    long number = PyLong_AsLong(place);
+    if (number > 0 && number <= CT_LEFT_CAUSES) {
+        return (int)number - 1;
+    }
+    if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "this is not the place of a cause in _tallies()");
+    }
+    return -1;
+}
+
+/* compare_and_delete(key, entry, place of the cause=that of EXPLICIT). */
 static PyObject *
 table_compare_and_delete(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!ct_check_args("compare_and_delete", nargs, 2, 2)) {
+    if (!ct_check_args("compare_and_delete", nargs, 2, 3)) {
         return NULL;
     }
-    return remove_entry(self, args[1], (double)INFINITY, "compare_and_delete");
+    int cause = nargs == 3 ? cause_of(args[2]) : CT_LEFT_EXPLICIT;
+    if (cause < 0) {
+        return NULL;
+    }
+    return remove_entry(self, args[1], (double)INFINITY, cause, "compare_and_delete");
 }
 
 /* _remove_ended(entry, now) -> whether it has ended by then, and was taken out here. */
@@ -212,7 +231,7 @@ table_remove_ended(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (now == -1.0 && PyErr_Occurred()) {
         return NULL;
     }
-    return remove_entry(self, args[0], now, "_remove_ended");
+    return remove_entry(self, args[0], now, CT_LEFT_EXPIRED, "_remove_ended");
 }
 
 static PyObject *
@@ -278,23 +297,17 @@ table_expire(PyObject *self, PyObject *now)
     return iterator;
 }
 
-/* _count(which): one more of the numbers that _tallies() gives. */
+/* _recount(place, other): one that left is not of this cause, but of the other one. */
 static PyObject *
-table_count(PyObject *self, PyObject *which)
+table_recount(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    long number = PyLong_AsLong(which);
-    if (number == 0) {
-        ct_fetch_add_relaxed(&CT_STORE(self)->insertions, 1);
-    }
-    else if (number > 0 && number <= CT_LEFT_CAUSES) {
-        ct_fetch_add_relaxed(&CT_STORE(self)->left[number - 1], 1);
-    }
-    else {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_ValueError, "_count() takes the place of a number in _tallies()");
-        }
+    int counted, cause;
+    if (!ct_check_args("_recount", nargs, 2, 2) || (counted = cause_of(args[0])) < 0
+        || (cause = cause_of(args[1])) < 0) {
         return NULL;
     }
+    ct_fetch_add_relaxed(&CT_STORE(self)->left[counted], -1);
+    ct_fetch_add_relaxed(&CT_STORE(self)->left[cause], 1);
     Py_RETURN_NONE;
 }
 
@@ -564,7 +577,7 @@ static PyMethodDef table_methods[OWN_METHODS + 4 + 1] = {
     {"items", table_items, METH_NOARGS, NULL},
     {"values", table_values, METH_NOARGS, NULL},
     {"_expire", table_expire, METH_O, NULL},
-    {"_count", table_count, METH_O, NULL},
+    {"_recount", (PyCFunction)(void (*)(void))table_recount, METH_FASTCALL, NULL},
     {"_touch", table_touch, METH_VARARGS, NULL},
     {"_drain", table_drain, METH_NOARGS, NULL},
     {"_next_due", table_next_due, METH_NOARGS, NULL},

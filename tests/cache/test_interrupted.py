@@ -10,14 +10,14 @@ import asyncio
 import gc
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import pytest
 
-from concurrent_tables.cache import aloading, cached, loading
+from concurrent_tables.cache import aloading, cache, cached, loading, native, storing
 
 pytestmark = pytest.mark.skipif(
     sys.gettrace() is not None, reason="somebody else traces this run, a coverage tool perhaps"
@@ -32,13 +32,13 @@ class Interrupt(BaseException):
 
 
 @contextmanager
-def interrupt_at(number: int) -> Iterator[list[str]]:
+def interrupt_at(number: int, files: Sequence[str] = FILES) -> Iterator[list[str]]:
     """Raise at the line of that number; yields what tells where, nothing if there is none."""
     seen = count(1)
     where: list[str] = []
 
     def trace(frame: Any, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename not in FILES:
+        if frame.f_code.co_filename not in files:
             return None
         if event == "line" and next(seen) == number:
             sys.settrace(None)
@@ -182,3 +182,47 @@ def test_a_loader_that_exits_in_a_thread_of_its_own(cache_type: Any) -> None:
     with pytest.raises(SystemExit, match="the loader"):
         cache.get_or_load(1, loader)
     assert calls == [1]
+
+
+def replace_some(cache: Any, timer: Any) -> None:
+    for key in range(3):
+        cache.set(key, "new", ttl=5.0)  # in Python, since that has a time of its own
+
+
+def drop_some(cache: Any, timer: Any) -> None:
+    cache.pop(0, None)
+    cache.invalidate(1)
+    cache.invalidate_where(lambda key, value: key == 2)
+
+
+def expire_some(cache: Any, timer: Any) -> None:
+    timer.forward(100.0)
+    cache.get(0)
+    cache.expire()
+
+
+def load_some(cache: Any, timer: Any) -> None:
+    for key in (0, "other"):
+        cache.invalidate(key)
+        cache.get_or_load(key, lambda key: "loaded")
+
+
+@pytest.mark.parametrize("work", [replace_some, drop_some, expire_some, load_some])
+def test_the_counts_add_up_after_an_interrupt(
+    ct: Any, cache_type: Any, timer: Any, work: Callable[[Any, Any], None]
+) -> None:
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("in the twin, an interrupt may come between a change and its count")
+    files = [module.__file__ for module in (cache, loading, native, storing)]
+    for number in count(1):
+        one = cache_type(4, ttl=10.0, timer=timer)
+        for key in range(4):
+            one.set(key, "old")
+        with interrupt_at(number, files) as where:
+            work(one, timer)
+        if not where:
+            break
+        stats = one.stats()
+        assert stats.insertions - stats.removals == stats.size == len(one), where
+        assert stats.weight == stats.size, where
+    assert number > 10

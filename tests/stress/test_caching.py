@@ -178,10 +178,10 @@ class CallsExpiredReplaced:
 
     wrong = "REPLACED"
 
-    def _left(self, entry: Any, cause: RemovalCause) -> None:
+    def _left(self, entry: Any, cause: RemovalCause, *counted: RemovalCause) -> None:
         if cause is RemovalCause.EXPIRED:
             cause = RemovalCause[self.wrong]
-        super()._left(entry, cause)  # type: ignore[misc]
+        super()._left(entry, cause, *counted)  # type: ignore[misc]
 
 
 class CallsExpiredInvalidated(CallsExpiredReplaced):
