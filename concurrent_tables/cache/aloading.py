@@ -52,7 +52,9 @@ class AsyncLoading(ManyLoading):
                 return value
         else:
             entry = self._find(key)
-        return await self._afound_or_load(key, entry, Call(loader, ttl, self._as_tags(tags), (key,)))
+        return await self._afound_or_load(
+            key, entry, Call(loader, ttl, self._as_tags(tags), (key,))
+        )
 
     async def _afound_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:

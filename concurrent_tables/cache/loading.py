@@ -51,7 +51,7 @@ class Call(NamedTuple):
     ttl: float | MissingType | None
     tags: tuple[Hashable, ...]
     args: tuple[Any, ...]
-    kwargs: Mapping[str, Any] = {}  # noqa: RUF012  (nobody writes it)
+    kwargs: Mapping[str, Any] = {}
 
 
 class Loading(Storing):

@@ -1,9 +1,10 @@
 """Maintenance in C: the table of the core keeps policy and timer wheel itself.
 
 What `maintenance` does with a queue, a lock and Python objects, `CacheTable` does in the same step as the
-change of the table, under the table's own lock, and counts it there, so that an interrupt cannot come between.
-Here is what is left: telling listeners, why an entry left where Python alone knows, and calling the clock. The
-entries that it hands out are looks at what is in the table; two looks at one entry have the same `epoch`.
+change of the table, under the table's own lock. It counts in that step, too: no interrupt comes between.
+Here is what is left: telling listeners, why an entry left where Python alone knows, and calling the
+clock. The entries that the table hands out are looks at what is in it; two looks at one entry have the
+same `epoch`.
 
 A change of the table stands once it is made. What comes after it must not fail for lack of memory: numbers
 are counted in C, where that takes none; the rest is reported instead of raised.

@@ -23,6 +23,7 @@ __all__ = ["TICK_SECONDS", "TimerWheel"]
 TICK_SECONDS = 1 / 16
 _FINE = 64  # ticks ahead that have a bucket each
 _STEP = 8  # how much coarser the next power is
+_FARTHEST_SECONDS = 2.0**58  # beyond it a number of ticks is no exact float
 
 
 class _Bucket:
@@ -47,7 +48,9 @@ class TimerWheel:
         self.next_due = inf  # seconds
 
     def schedule(self, entry: Any, end: float) -> None:
-        """Remember `entry`, which ends at `end` seconds; not for `inf`."""
+        """Remember `entry`, which ends at `end` seconds, unless that is further off than any year."""
+        if not end < _FARTHEST_SECONDS:
+            return
         tick = self._tick_for(end)
         bucket = self._buckets.get(tick)
         if bucket is None:

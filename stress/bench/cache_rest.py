@@ -22,9 +22,7 @@ def rest_percent(entries: int, seconds: float) -> float:
     """Percent of a core, over so many seconds at rest; NotMeasured where that cannot be told."""
     if not hasattr(time, "pthread_getcpuclockid"):
         raise NotMeasured("this platform does not tell the CPU time of another thread")
-    return measure_in_child(
-        __spec__.name, [str(entries), str(seconds)], _FILL_SECONDS + seconds
-    )
+    return measure_in_child(__spec__.name, [str(entries), str(seconds)], _FILL_SECONDS + seconds)
 
 
 def _measure(entries: int, seconds: float) -> float:

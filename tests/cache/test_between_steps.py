@@ -17,9 +17,19 @@ from typing import Any
 
 import pytest
 
-from concurrent_tables.cache import Loaded, aloading, loading, storing, tags
+from concurrent_tables.cache import (
+    Loaded,
+    aloading,
+    background,
+    cached,
+    loading,
+    loading_many,
+    storing,
+    tags,
+)
+from tests.cache.conftest import FakeTimer
 
-FILES = {module.__file__ for module in (aloading, loading, storing, tags)}
+FILES = {module.__file__ for module in (aloading, loading, loading_many, storing, tags)}
 WAYS = ["key", "tag", "late tag", "predicate", "clear", "pop", "set", "table", "dict"]
 KEY = "k"
 STRIDE = {"c": 1, "python": 3}  # the protocol is the same code in both columns
@@ -142,3 +152,95 @@ def test_every_step(ct: Any, cache_type: Any, way: str, sync: bool, late: bool) 
             run_once(ct, cache_type, way, sync, late, at, loop)
     finally:
         loop.close()
+
+
+class OtherLoads(Stage):
+    """The loads that are not one `get_or_load`: each has steps of its own."""
+
+    def __init__(
+        self, ct: Any, cache_type: Any, way: str, kind: str, patch: pytest.MonkeyPatch
+    ) -> None:
+        options: dict[str, dict[str, Any]] = {
+            "refresh": {"refresh_after": 5.0},
+            "stale": {"ttl": 5.0, "stale_on_error": 100.0},
+            "thread": {"ttl": 5.0, "stale_on_error": 100.0, "soft_timeout": 60.0},
+        }
+        timer = FakeTimer()
+        super().__init__(
+            ct, lambda size: cache_type(size, timer=timer, **options.get(kind, {})), way
+        )
+        self.kind, self.failing = kind, kind == "stale"
+        patch.setattr(background, "enqueue", lambda job: job())  # in this thread, which is traced
+        patch.setattr(background, "start", lambda job, name: job())
+        self.function = cached(self.cache, key=lambda key: key, tags=self.tags)(self.load)
+        if kind in ("refresh", "stale", "thread"):
+            self.cache.get_or_load(KEY, self.load, tags=self.tags)
+            timer.forward(10.0)
+
+    def once(self) -> Any:
+        """The load into which the invalidation falls."""
+        if self.kind == "many":
+            return self.cache.load_many(["other", KEY], self.load_many, tags=self.tags)[KEY]
+        if self.kind == "cached":
+            return self.function(KEY)
+        return self.cache.get_or_load(KEY, self.fail if self.failing else self.load, tags=self.tags)
+
+    def load_many(self, keys: list[Any]) -> dict[Any, Any]:
+        return {key: self.load(key) if key == KEY else "another" for key in keys}
+
+    def fail(self, key: Any) -> Any:
+        raise LookupError(key)
+
+
+@pytest.mark.parametrize("kind", ["many", "cached", "refresh", "stale", "thread"])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_step_of_other_loads(
+    ct: Any, cache_type: Any, way: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "dict" and sys.version_info < (3, 12):
+        pytest.skip("builtin dicts can be watched from Python 3.12 on")
+    at = 0
+    while True:
+        stage = OtherLoads(ct, cache_type, way, kind, monkeypatch)
+        with Interruption(at, stage.invalidate) as interruption:
+            try:
+                first = stage.once()
+            except LookupError:
+                first = "old"  # it was invalidated before it could be served instead of the error
+        if interruption.errors:
+            raise interruption.errors[0]
+        where = f"{way}, {kind}, before line {at}"
+        if at > interruption.lines:
+            break
+        if at:
+            assert first in ("old", "new"), where
+            assert stage.cache.peek(KEY) in (None, "new"), where
+            assert stage.read() == "new", where
+            stats = stage.cache.stats()
+            assert stats.insertions - stats.removals == stats.size == len(stage.cache), where
+            assert len(stage.cache._flights) == 0, where
+        at += STRIDE[ct.IMPLEMENTATION]
+    assert at > 40
+
+
+def test_calls_of_c_that_are_invalidated(cache_type: Any) -> None:
+    """Where the loader runs between two calls from C: before it, in it, and while its result lands."""
+    for at in range(1, 200):
+        source = ["old"]
+
+        @cached(cache_type(10))
+        def function(argument: int) -> str:
+            return source[0]
+
+        def act() -> None:
+            source[0] = "new"
+            function.cache_invalidate(1)
+
+        with Interruption(at, act) as interruption:
+            function(1)
+        assert not interruption.errors
+        if interruption.lines < at:
+            break
+        assert function(1) == "new", at
+        assert len(function.cache._flights) == 0
+    assert at > 20

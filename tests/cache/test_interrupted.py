@@ -127,9 +127,7 @@ def test_an_interrupt_of_a_cached_function_leaves_no_flight(cache_type: Any) -> 
     gc.collect()
 
 
-def test_a_function_that_calls_itself_too_deep_leaves_no_flight(
-    ct: Any, cache_type: Any
-) -> None:
+def test_a_function_that_calls_itself_too_deep_leaves_no_flight(ct: Any, cache_type: Any) -> None:
     if ct.IMPLEMENTATION == "python":
         pytest.skip("the twin runs as Python code, in which the stack may end at any line")
 

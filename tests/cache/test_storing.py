@@ -427,3 +427,14 @@ def test_a_cell_that_never_had_a_place_is_not_forgotten(ct: Any) -> None:
     gc.collect()
     assert tags._floor["floor"] == 0
     assert len(tags) == 1
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e300, 1.7e308, math.inf])
+def test_what_lives_as_long_as_can_be_said(cache_type: Any, seconds: float) -> None:
+    for options in ({"ttl": seconds}, {"tti": seconds}, {"stale_on_error": seconds}):
+        cache = cache_type(5, **options)
+        cache.set("a", 1)
+        cache.set("b", 1, ttl=seconds)
+        cache.touch("a", seconds)
+        assert cache.expire() == 0
+        assert cache.get("a") == cache.get("b") == 1

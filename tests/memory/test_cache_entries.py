@@ -76,7 +76,7 @@ def test_an_entry_that_cannot_be_returned_is_not_replaced(lib: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["lru", "tinylfu"])
 def test_the_bound_is_kept_without_memory(lib: Any, policy: str) -> None:
-    """A heavy entry drives many out; the room to remember them takes memory, which is there up to the nth time."""
+    """A heavy entry drives many out, and the room to remember them takes memory."""
     import _testcapi
 
     for n in range(50):

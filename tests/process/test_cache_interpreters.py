@@ -119,7 +119,9 @@ def test_an_interpreter_ends_while_threads_of_caches_are_busy(ct: Any, own: bool
     """With a GIL that others use, a daemon there was the end of the process."""
     if sys.version_info < (3, 12):
         pytest.skip("CPython 3.11 does not end an interpreter that has another thread")
-    kind = f"isolated={own}" if sys.version_info < (3, 13) else f"{'isolated' if own else 'legacy'!r}"
+    kind = (
+        f"isolated={own}" if sys.version_info < (3, 13) else f"{'isolated' if own else 'legacy'!r}"
+    )
     _run(ct, BUSY.replace("{make}", f"interpreters.create({kind})"))
 
 

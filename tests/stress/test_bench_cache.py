@@ -148,7 +148,10 @@ def test_why_the_clock_was_not_measured_is_said_in_one_line(
 
 @pytest.mark.parametrize("missing", ["platform", "cache", "end"])
 def test_why_the_memory_was_not_measured_is_said(
-    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(cache_command, "bytes_per_entry", bytes_per_entry)
     if missing == "platform":
