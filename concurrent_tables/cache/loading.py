@@ -104,7 +104,7 @@ class Loading(Storing):
         tags: Iterable[Hashable] = (),
     ) -> Any:
         """The rest of the method of C, which has found no entry, or one that may have to be refreshed."""
-        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags)))
+        return self._found_or_load(key, entry, Call(loader, ttl, self._as_tags(tags), (key,)))
 
     def _found_or_load(self, key: Any, entry: Entry | None, call: Call) -> Any:
         if entry is None:
