@@ -85,19 +85,40 @@ ct_int_equal(PyObject *a, PyObject *b)
 
 int ct_compare_slow(PyObject *a, PyObject *b, int depth);
 
-/* a is not b, and their hashes are equal. */
+/* Own the cache line of `o`, whose references are about to be counted: reading it first and counting then
+ * takes it over from another thread in two steps. */
+CT_INLINE void
+ct_fetch_to_count(PyObject *o)
+{
+#if CT_FT
+    CT_PREFETCH_FOR_WRITE(&o->ob_ref_shared);
+#else
+    (void)o;
+#endif
+}
+
+/* The key `a` of a table with one to look up: a is not b, and their hashes are equal.  The type of b, which
+ * the calling thread has at hand, decides before anything of a is read. */
 CT_INLINE int
 ct_compare(PyObject *a, PyObject *b)
 {
-    if (PyUnicode_CheckExact(a) && PyUnicode_CheckExact(b)) {
-        return ct_str_equal(a, b);
+    PyTypeObject *type = Py_TYPE(b);
+    if (type == &PyUnicode_Type) {
+        if (PyUnicode_CheckExact(a)) {
+            return ct_str_equal(a, b);
+        }
     }
-    if (PyLong_CheckExact(a) && PyLong_CheckExact(b)) {
-        return ct_int_equal(a, b);
+    else if (type == &PyLong_Type) {
+        if (PyLong_CheckExact(a)) {
+            return ct_int_equal(a, b);
+        }
     }
-    if (Py_TYPE(a) == Py_TYPE(b) && PyType_HasFeature(Py_TYPE(a), Py_TPFLAGS_HEAPTYPE)
-        && Py_TYPE(a)->tp_richcompare != PyBaseObject_Type.tp_richcompare) {
-        return CT_UNKNOWN; /* a class of Python code, mostly */
+    else if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+             && type->tp_richcompare != PyBaseObject_Type.tp_richcompare) {
+        ct_fetch_to_count(a); /* likely of the same class, and then compared with a reference held */
+        if (Py_TYPE(a) == type) {
+            return CT_UNKNOWN; /* a class of Python code, mostly */
+        }
     }
     return ct_compare_slow(a, b, CT_TUPLE_DEPTH);
 }
