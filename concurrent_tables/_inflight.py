@@ -20,11 +20,16 @@ __all__ = ["compute_if_absent"]
 
 
 class _Flight(ForkMark):
-    __slots__ = ("released",)
+    __slots__ = ("forsaken", "released")
 
     def __init__(self) -> None:
         super().__init__()
+        self.forsaken = False  # its thread left, perhaps without taking it out of the registry
         self.released = Latch()
+
+    @property
+    def void(self) -> bool:
+        return self.forsaken or super().void
 
 
 class _FlightKey:
@@ -56,11 +61,11 @@ def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[],
         if value is not MISSING:
             return value
         flight_key, mine = _FlightKey(table, key), _Flight()
-        flight = registry.setdefault(flight_key, mine)
+        flight, value = _board(registry, flight_key, mine, factory)
         if flight is mine:
-            return _land(registry, flight_key, mine, factory)
-        # Void: its thread stayed behind in the parent of a fork. Released: it is not in the
-        # registry any more, or could not be taken out.
+            return value
+        # Void: its thread was interrupted, or stayed behind in the parent of a fork. Released: it is
+        # not in the registry any more, or could not be taken out.
         if flight.void or flight.released.is_set():
             registry.compare_and_delete(flight_key, flight)
             continue
@@ -77,10 +82,25 @@ def compute_if_absent(registry: Any, table: Any, key: Any, factory: Callable[[],
         )
 
 
+# Functions of their own, because they have to stay short: CPython's handlers note where they were with
+# an int, which beyond 256 instructions needs memory, and while there is none try for ever.
+
+
+def _board(
+    registry: Any, at: _FlightKey, mine: _Flight, factory: Callable[[], Any]
+) -> tuple[_Flight, Any]:
+    """Register and run `mine`: itself and the value; or the flight that was there before."""
+    try:
+        flight: _Flight = registry.setdefault(at, mine)
+        return flight, _land(registry, at, mine, factory) if flight is mine else MISSING
+    except BaseException:
+        # An interrupt may come between any two calls, also of what cleans up; this is none.
+        mine.forsaken = True
+        raise
+
+
 def _land(registry: Any, at: _FlightKey, mine: _Flight, factory: Callable[[], Any]) -> Any:
     """Run the factory and release who waits for it."""
-    # A function of its own, because it has to stay short: CPython's handlers note where they were
-    # with an int, which beyond 256 instructions needs memory, and while there is none try for ever.
     try:
         return _run(at.table, at.key, factory)
     finally:

@@ -122,20 +122,20 @@ class PerProcess(Generic[_T]):
 def wait_for(resource: Resource, message: str) -> None:
     """Wait until `resource` is released or void; DeadlockError(message) instead of a cycle."""
     me = _get_ident()
-    with _State.lock:
-        if _leads_to(resource, me):
-            raise DeadlockError(message)
-        outer = _waiting.get(me)  # set when a signal handler waits inside a wait
-        _waiting[me] = resource
+    outer = _waiting.get(me)  # set when a signal handler waits inside a wait
     try:
+        with _State.lock:
+            if _leads_to(resource, me):
+                raise DeadlockError(message)
+            _waiting[me] = resource
         while not resource.released.wait(_POLL_S) and not resource.void:
             pass
     finally:
-        with _State.lock:
-            if outer is None:
-                del _waiting[me]
-            else:
-                _waiting[me] = outer
+        # Without the lock: an interrupt while it is waited for would leave the note behind.
+        if outer is None:
+            _waiting.pop(me, None)
+        else:
+            _waiting[me] = outer
 
 
 def _leads_to(resource: Resource, thread: int) -> bool:
