@@ -23,7 +23,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ._hooks import report_unraisable
 from ._missing import MISSING
@@ -441,6 +441,10 @@ class WatchState:
         "watches",
     )
 
+    # Delivers to the watchers whose ids are in a mask; the module `watchers` puts it here. To import it
+    # when there is something to deliver would fail for the tables that end with the interpreter.
+    low_level: ClassVar[Callable[[int, Event], bool]]
+
     def __init__(self, version: int, mutex: Any = None) -> None:
         self.version = version
         self.mutex = mutex
@@ -505,7 +509,7 @@ class WatchState:
         for watch in self.watches:
             told &= watch._deliver(table, record)
         if self.mask:
-            told &= _low_level(self.mask, Event(record[0], table, *record[1:]))
+            told &= WatchState.low_level(self.mask, Event(record[0], table, *record[1:]))
         if not told:
             first = record[2] if record[0] is EventKind.LOST else record[4]
             self.log.lose(first, record[4])
@@ -560,9 +564,3 @@ class WatchState:
                         self.catch_up(subscription)
                     finally:
                         subscription._close()
-
-
-def _low_level(mask: int, event: Event) -> bool:
-    from . import watchers
-
-    return watchers._deliver(mask, event)

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ._hooks import report_unraisable
-from .events import Event, EventKind
+from .events import Event, EventKind, WatchState
 
 __all__ = ["MAX_WATCHERS", "add_watcher", "clear_watcher", "unwatch", "watch"]
 
@@ -165,3 +165,6 @@ def _deliver(mask: int, event: Event) -> bool:
         if event.kind is EventKind.DEALLOCATED:
             watcher.tables.pop(address, None)
     return told
+
+
+WatchState.low_level = _deliver

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concurrent_tables import EventKind
-from tests.support import MUTABLE_TABLES, Boom, new
+from tests.support import MUTABLE_TABLES, Boom, implementation_environment, new, run_child
 
 
 @pytest.fixture
@@ -133,3 +133,23 @@ def test_arguments(ct: Any, ids: Any) -> None:
     for thing in (5, None, ct.FrozenDict(), "x"):
         with pytest.raises(TypeError):
             ct.watchers.watch(watcher, thing)
+
+
+AT_THE_END = """
+from concurrent_tables import ConcurrentDict, ConcurrentSet, ShardedDict, SharedKeys, SplitDict
+from concurrent_tables.watchers import add_watcher, watch
+class Callback:
+    def __call__(self, event):
+        pass
+number = add_watcher(Callback())
+tables = [ConcurrentDict(a=1), ShardedDict(a=1), SplitDict(SharedKeys(), a=1), ConcurrentSet("a")]
+for table in tables:
+    watch(number, table)
+print("end")
+"""
+
+
+def test_tables_that_end_with_the_interpreter(ct: Any) -> None:
+    """Nothing can be imported any more when their last event is delivered."""
+    done = run_child(AT_THE_END, **implementation_environment(ct))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
