@@ -40,9 +40,15 @@ class MissingType:
 MISSING = MissingType()
 
 
-def reject_missing(table: object, key: object, value: object) -> None:
-    """Raise ValueError when `value` is MISSING, which no table stores."""
+def reject_missing(table: object, key: object, value: object, hashed: bool = True) -> None:
+    """Raise ValueError when `value` is MISSING, which no table stores.
+
+    An unhashable key is the earlier error, as it is for builtins; `hashed` False: the table does
+    not ask its keys for their hash.
+    """
     if value is MISSING:
+        if hashed:
+            hash(key)
         raise ValueError(
             f"{type(table).__name__}: MISSING cannot be stored under key {key!r}; "
             "it means 'no such key' (delete the key, or use None)"

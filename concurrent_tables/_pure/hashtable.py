@@ -311,7 +311,7 @@ class HashTable(Table):
         The replaced objects are destroyed, unless they are the very ones that are stored.
         """
         if value is MISSING:
-            reject_missing(self, key, value)
+            reject_missing(self, key, value, False)
         self._begin_write()
         h = self._hashed(key)
         new = Entry(h, key, value)

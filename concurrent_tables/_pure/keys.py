@@ -32,7 +32,7 @@ of another type makes the table move to a *general* block.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
 from typing import Any
 
@@ -392,9 +392,9 @@ class DictKeys:
             return self.rebuilt(log2_size_holding(self.used), self.unicode)
         return self.clone()
 
-    def batch_clone(self, deletes: bool) -> tuple[DictKeys, Callable[[int], int]]:
-        """A block to change and publish, and the way from this block's entry numbers to its."""
-        return self.clone(), int
+    def batch_clone(self, deletes: bool) -> DictKeys:
+        """A block to change and publish; `identical` finds an entry of this one in it."""
+        return self.clone()
 
     def roomier_for(self, key: Any, more: int) -> DictKeys:
         """A block with the same contents and room for `more` keys like `key`."""

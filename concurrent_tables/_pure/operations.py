@@ -7,7 +7,7 @@ the very object that was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._inflight import compute_if_absent
 from .._missing import MISSING, reject_missing
@@ -17,9 +17,39 @@ from .guard import Guard
 from .keys import MISS, RestartLimit, find
 from .table import NULL, Pending, WriteSection
 
-__all__ = ["AtomicOperations"]
+__all__ = ["AtomicOperations", "BatchPlan", "removed_of"]
 
 _OPTIMISTIC_TRIES = 16
+
+
+class BatchPlan(NamedTuple):
+    """A batch of changes to one table, looked up and not committed yet."""
+
+    block: Any
+    version: int
+    steps: list[Any]  # (key, hash, value or NULL, entry or MISS)
+    gone: dict[int, Any]  # the values to be removed, by the `id` of the key as given
+
+    def holds(self, table: Any) -> bool:
+        """Whether nothing was committed since; for good only inside the section."""
+        return bool(table._version == self.version and table._block is self.block)
+
+
+def removed_of(changes: dict[Any, Any], gone: dict[int, Any]) -> dict[Any, Any]:
+    """What `pop_many` returns, under the keys as given, as `get_many` does.
+
+    Made before anything is removed: keys of one hash are compared here, which may fail.
+    """
+    removed = {}
+    for key in changes:
+        if id(key) in gone:
+            removed[key] = gone[id(key)]
+    if len(removed) != len(gone):
+        raise RuntimeError(
+            "pop_many: keys that were not equal are equal now, so nothing was removed; "
+            "make their __eq__ answer the same every time"
+        )
+    return removed
 
 
 class AtomicOperations:
@@ -75,7 +105,8 @@ class AtomicOperations:
 
         `old` is MISSING when the key is absent; returning MISSING deletes the key. `fn` runs with
         no lock held, and runs again when another thread changed the value meanwhile. What it
-        raises leaves the table as it was. Thread-safety: atomic.
+        raises leaves the table as it was. TableMutationError: `fn` itself changes the value every
+        time it runs. Thread-safety: atomic.
         """
         limit = RestartLimit(self, "the function given to compute()")
         while True:
@@ -156,7 +187,8 @@ class AtomicOperations:
 
         Cost and thread-safety as for `update_many`.
         """
-        removed: dict[Any, Any] = self._batch(dict.fromkeys(keys, NULL))
+        changes = dict.fromkeys(keys, NULL)
+        removed: dict[Any, Any] = self._batch(changes)
         return removed
 
     def _batch(self: Any, changes: dict[Any, Any]) -> dict[Any, Any]:
@@ -171,54 +203,65 @@ class AtomicOperations:
 
     def _batch_pending(self: Any, changes: dict[Any, Any], pending: Pending) -> dict[Any, Any]:
         """`_batch`, leaving it to the caller to finish `pending`."""
-        hashed = [(key, hash(key), new) for key, new in changes.items()]
-        if not hashed:
-            return {}
         limit = RestartLimit(self, "a comparison of keys")
         while True:
-            limit.restart()
             limit.start()
-            version, block = self._version, self._block
-            # User comparisons run here, unlocked. If nothing was committed between
-            # reading the version and validating it, the entry numbers are still right.
-            places = [find(self, key, h)[:2] for key, h, _ in hashed]
-            if any(where is not block for where, _ in places):
-                continue
-            plan = [(*change, ix) for change, (_, ix) in zip(hashed, places, strict=True)]
-            with WriteSection(self):
-                if self._version != version or self._block is not block:
-                    continue
-                removed = self._batch_held(block, version, plan, pending)
-            if removed is not None:
-                return removed  # type: ignore[no-any-return]
+            plan = self._batch_plan(changes)
+            removed = removed_of(changes, plan.gone)
+            if self._batch_commit(plan, pending):
+                return removed
+            limit.restart()
 
-    def _batch_held(
-        self: Any, block: Any, version: int, plan: list[Any], pending: Pending
-    ) -> dict[Any, Any] | None:
-        new_block, translate = block.batch_clone(any(new is NULL for _, _, new, _ in plan))
-        removed: dict[Any, Any] = {}
+    def _batch_plan(self: Any, changes: dict[Any, Any]) -> BatchPlan:
+        """What `changes` come to; user comparisons run here, unlocked."""
+        hashed = [(key, hash(key), new) for key, new in changes.items()]
+        limit = RestartLimit(self, "a comparison of keys")
+        while True:
+            limit.start()
+            # If nothing is committed between reading the version and validating it in the section,
+            # the entry numbers and the values are still right.
+            version, block = self._version, self._block
+            found = [find(self, key, h) for key, h, _ in hashed]
+            if all(where is block for where, _, _, _ in found):
+                steps = [(*change, ix) for change, (_, ix, _, _) in zip(hashed, found, strict=True)]
+                seen: set[int] = {MISS}
+                gone: dict[int, Any] = {}
+                for (key, _, new, ix), (_, _, _, value) in zip(steps, found, strict=True):
+                    # Else equal to a key that this one is not equal to: that one has it.
+                    if new is NULL and ix not in seen:
+                        seen.add(ix)
+                        gone[id(key)] = value
+                return BatchPlan(block, version, steps, gone)
+            limit.restart()
+
+    def _batch_commit(self: Any, plan: BatchPlan, pending: Pending) -> bool:
+        """Commit what was planned, unless something was committed since."""
+        if not plan.steps:
+            return True
+        with WriteSection(self):
+            return plan.holds(self) and self._batch_held(plan, pending)
+
+    def _batch_held(self: Any, plan: BatchPlan, pending: Pending) -> bool:
+        block = plan.block
+        new_block = block.batch_clone(bool(plan.gone))
         records: list[Any] = []
         dropped: list[Any] = []
         rekey = 0
-        for key, h, new, found in plan:
-            ix = found if found == MISS else translate(found)
-            if ix == MISS:
+        for key, h, new, found in plan.steps:
+            if found == MISS:
                 if new is NULL:
                     continue
-                if not new_block.accepts(key):
-                    # Entry numbers move: redo the whole plan in a block with room for all of it.
-                    roomier = block.roomier_for(key, len(plan))
-                    self._replace_block(block, roomier, version, pending)
-                    return None
+                while not new_block.accepts(key):
+                    new_block = new_block.roomier_for(key, len(plan.steps))
                 new_block.append(key, h, new)
                 records.append((EventKind.ADDED, key, MISSING, new))
                 rekey += 1
                 continue
+            ix = new_block.identical(block.keys[found], h)
+            if ix == MISS:
+                continue  # removed already, with a key that was equal to it, too
             own_key, old = new_block.keys[ix], new_block.values[ix]
-            if old is NULL:
-                continue  # equal to a key that this one is not equal to: removed with that already
             if new is NULL:
-                removed[key] = old  # under the key as given, as `get_many` does
                 new_block.remove(ix)
                 records.append((EventKind.DELETED, own_key, old, MISSING))
                 dropped += [own_key, old]
@@ -228,11 +271,11 @@ class AtomicOperations:
                 records.append((EventKind.MODIFIED, own_key, old, new))
                 dropped.append(old)
         if not records:
-            return removed
-        if not self._publish(block, new_block, version, pending, records, rekey):
-            return None
+            return True
+        if not self._publish(block, new_block, plan.version, pending, records, rekey):
+            return False
         pending.drop(*dropped)
-        return removed
+        return True
 
     def guard(self: Any, *keys: Any) -> Guard:
         """A cached lookup of `keys`: see `Guard`. TypeError without keys or for unhashable ones."""

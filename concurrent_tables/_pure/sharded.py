@@ -31,7 +31,9 @@ from .critical_section import CriticalSection, Mutex
 from .dict import ConcurrentDict
 from .exclusive import exclusive
 from .guard import Guard
+from .keys import RestartLimit
 from .mapping_api import MappingAPI
+from .operations import BatchPlan, removed_of
 from .table import NULL, Pending, WriteSection
 from .views import KeyIterator
 
@@ -318,23 +320,40 @@ class ShardedDict(MappingAPI):
             groups.setdefault(id(shard), (shard, {}))[1][key] = new
         if len(groups) <= 1:  # one shard publishes its part of the batch in one step anyway
             return next((shard._batch(part) for shard, part in groups.values()), {})
-        removed: dict[Any, Any] = {}
         pendings: list[tuple[_Shard, Pending]] = []
         try:
             with exclusive(self):  # all shards: there is one overlay
-                for shard, part in groups.values():  # a comparison that raises does so here
-                    shard.get_many(part)
+                plans, removed = self._batch_plans(groups, changes)
                 self._overlay = _Overlay(changes, False, outer := self._present_overlay())
                 try:
-                    for shard, part in groups.values():
+                    for (shard, part), plan in zip(groups.values(), plans, strict=True):
                         pending = Pending()
                         pendings.append((shard, pending))
-                        removed |= shard._batch_pending(part, pending)
+                        if not shard._batch_commit(plan, pending):  # a finalizer of ours wrote
+                            for key in part:
+                                removed.pop(key, None)
+                            removed |= shard._batch_pending(part, pending)
                 finally:
                     self._overlay = outer
         finally:
             _finish(pendings)
         return removed
+
+    def _batch_plans(
+        self, groups: dict[int, tuple[_Shard, dict[Any, Any]]], changes: dict[Any, Any]
+    ) -> tuple[list[BatchPlan], dict[Any, Any]]:
+        """All comparisons of a batch, so that one that fails leaves every shard as it was.
+
+        The caller keeps the writers of other threads out.
+        """
+        limit = RestartLimit(self, "a comparison of keys")
+        while True:
+            limit.start()
+            plans = [shard._batch_plan(part) for shard, part in groups.values()]
+            removed = removed_of(changes, {k: v for plan in plans for k, v in plan.gone.items()})
+            if all(p.holds(shard) for (shard, _), p in zip(groups.values(), plans, strict=True)):
+                return plans, removed
+            limit.restart()
 
     # -- the rest of the mapping -----------------------------------------------------------------
 

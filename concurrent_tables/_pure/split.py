@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._waits import PerProcess
@@ -235,12 +235,9 @@ class SplitKeys:
         """A copy for a FrozenDict."""
         return self.combined()
 
-    def batch_clone(self, deletes: bool) -> tuple[SplitKeys | DictKeys, Callable[[int], int]]:
-        """A block to change and publish, and the way from this block's entry numbers to its."""
-        if not deletes:
-            return self.clone(), int
-        places = {ix: place for place, ix in enumerate(self.order())}
-        return self.combined(), places.__getitem__
+    def batch_clone(self, deletes: bool) -> SplitKeys | DictKeys:
+        """A block to change and publish; `identical` finds an entry of this one in it."""
+        return self.combined() if deletes else self.clone()
 
     def commit_insert(
         self, table: Table, version: int, key: Any, h: int, value: Any, event: Record | None

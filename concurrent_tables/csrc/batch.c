@@ -2,8 +2,12 @@
  *
  * User comparisons run first, unlocked (ct_resolve); under the section every place is located again.  A
  * batch of changes is applied to a copy of the block, whose references are moved, and published
- * with one store: readers see all of it or nothing. */
+ * with one store: readers see all of it or nothing.
+ *
+ * What pop_many returns is a dict, whose making compares keys that have one hash.  Where that may run user
+ * code, the dict is made first, and the change then commits only what the dict holds. */
 #include "dict.h"
+#include "exclusive.h"
 #include "update.h"
 #include "watching.h"
 
@@ -13,6 +17,7 @@ typedef struct {
     ct_place place;
     Py_ssize_t ix; /* under the section */
     PyObject *found; /* what was there; new reference */
+    Py_ssize_t before; /* the item before it with the same hash, where user code may compare the two; or -1 */
     ct_event event;  /* what the change was; kind 0: none; borrowed until the pending work is finished */
 } ct_item;
 
@@ -20,15 +25,72 @@ typedef struct {
     ct_item *items;
     Py_ssize_t count;
     Py_ssize_t adds, removes, changes; /* under the section */
+    int simple;    /* no comparison of two of its keys runs user code */
+    int removing;  /* `found` is what is removed: of two keys that find one entry, the first has it */
+    int collides;  /* an item has one before it */
+    int expecting; /* commit only while every `found` is what is there ... */
+    int stale;     /* ... which it was not */
 } ct_batch_plan;
+
+enum { CT_POP_TRIES = 16 }; /* then without other writers */
+
+static void
+forget_found(ct_batch_plan *plan)
+{
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        Py_CLEAR(plan->items[i].found);
+    }
+}
 
 static void
 plan_clear(ct_batch_plan *plan)
 {
-    for (Py_ssize_t i = 0; i < plan->count; i++) {
-        Py_XDECREF(plan->items[i].found);
-    }
+    forget_found(plan);
     PyMem_Free(plan->items);
+}
+
+/* Whether comparing two such keys runs nobody's code. */
+static int
+compares_by_itself(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyFloat_CheckExact(key)
+           || PyBytes_CheckExact(key);
+}
+
+typedef struct {
+    Py_hash_t hash;
+    Py_ssize_t item;
+} ct_hashed_item;
+
+static int
+by_hash(const void *a, const void *b)
+{
+    const ct_hashed_item *x = a, *y = b;
+    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash)
+                              : (x->item > y->item) - (x->item < y->item);
+}
+
+/* Find the items of one hash.  0 or -1. */
+static int
+link_items(ct_batch_plan *plan)
+{
+    ct_hashed_item *order = PyMem_New(ct_hashed_item, plan->count);
+    if (order == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        order[i] = (ct_hashed_item){plan->items[i].hash, i};
+    }
+    qsort(order, (size_t)plan->count, sizeof(*order), by_hash);
+    for (Py_ssize_t i = 1; i < plan->count; i++) {
+        if (order[i].hash == order[i - 1].hash) {
+            plan->items[order[i].item].before = order[i - 1].item;
+            plan->collides = 1;
+        }
+    }
+    PyMem_Free(order);
+    return 0;
 }
 
 /* `changes`: a private dict.  0 or -1. */
@@ -38,6 +100,7 @@ plan_init(ct_batch_plan *plan, PyObject *changes, int with_values)
     Py_ssize_t at = 0;
     PyObject *key, *value;
     memset(plan, 0, sizeof(*plan));
+    plan->simple = 1;
     plan->items = PyMem_Calloc((size_t)PyDict_GET_SIZE(changes) + 1, sizeof(ct_item));
     if (plan->items == NULL) {
         PyErr_NoMemory();
@@ -48,12 +111,23 @@ plan_init(ct_batch_plan *plan, PyObject *changes, int with_values)
         item->key = key;
         item->value = with_values ? value : NULL;
         item->hash = ct_hash(key);
+        item->before = -1;
         if (item->hash == -1) {
             return -1;
         }
+        plan->simple &= compares_by_itself(key);
         plan->count++;
     }
     return 0;
+}
+
+/* As plan_init, to remove keys. */
+static int
+removal_init(ct_batch_plan *plan, PyObject *keys)
+{
+    int status = plan_init(plan, keys, 0);
+    plan->removing = 1;
+    return status < 0 || plan->simple ? status : link_items(plan);
 }
 
 /* Under the section: entry numbers for the whole plan; the first item that needs to be looked up
@@ -97,6 +171,46 @@ resolve_from(ct_table *t, ct_batch_plan *plan, ct_item *item)
 
 /* -- reading ------------------------------------------------------------------------------------ */
 
+/* Under the section, values at rest, all located: what the item finds, or NULL. */
+static PyObject *
+value_for(ct_table *t, const ct_batch_plan *plan, const ct_item *item)
+{
+    Py_ssize_t ix = item->ix;
+    if (ix < 0) {
+        return NULL;
+    }
+    while (plan->removing && item->before >= 0) {
+        item = &plan->items[item->before];
+        if (item->ix == ix) {
+            return NULL; /* equal to a key that this one is not equal to: that one has it */
+        }
+    }
+    return ct_entry_value(ct_load_relaxed(&t->keys), ix);
+}
+
+static void
+take_found_held(ct_table *t, ct_batch_plan *plan)
+{
+    ct_quiesce_held(t); /* from here on the values hold still */
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        ct_item *item = &plan->items[i];
+        item->found = Py_XNewRef(value_for(t, plan, item));
+    }
+}
+
+static int
+finds_the_same_held(ct_table *t, ct_batch_plan *plan)
+{
+    ct_quiesce_held(t);
+    for (Py_ssize_t i = 0; i < plan->count; i++) {
+        if (plan->items[i].found != value_for(t, plan, &plan->items[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* `found` of every item is NULL.  0 or -1. */
 static int
 read_all(ct_table *t, ct_batch_plan *plan)
 {
@@ -106,14 +220,7 @@ read_all(ct_table *t, ct_batch_plan *plan)
         ct_lock(t, &section); /* readers do not wait for gates */
         unresolved = locate_all_held(t, plan);
         if (unresolved == NULL) {
-            ct_quiesce_held(t); /* from here on the values hold still */
-            for (Py_ssize_t i = 0; i < plan->count; i++) {
-                ct_item *item = &plan->items[i];
-                if (item->ix >= 0) {
-                    item->found = ct_entry_value(ct_load_relaxed(&t->keys), item->ix);
-                    Py_INCREF(item->found);
-                }
-            }
+            take_found_held(t, plan);
         }
         ct_unlock(&section);
         if (unresolved != NULL && resolve_from(t, plan, unresolved) < 0) {
@@ -124,7 +231,8 @@ read_all(ct_table *t, ct_batch_plan *plan)
 }
 
 /* Turn `wanted` into what was found.  Storing under keys that are there, and deleting, takes no
- * memory: what a commit removed cannot be lost to a failed allocation. */
+ * memory: what a commit removed cannot be lost to a failed allocation.  Nor to a comparison: only keys of
+ * one hash are compared, by user code only where the plan collides. */
 static int
 keep_found(ct_batch_plan *plan, PyObject *wanted)
 {
@@ -145,28 +253,22 @@ keys_as_dict(PyObject *keys)
     return ct_call_method((PyObject *)&PyDict_Type, "fromkeys", keys);
 }
 
-/* Read or remove `keys`; a dict of those that were there. */
-static PyObject *
-batch_of(ct_table *t, PyObject *keys, int (*run)(ct_table *, ct_batch_plan *))
+PyObject *
+ct_get_many(PyObject *self, PyObject *keys)
 {
+    ct_table *t = CT_TABLE(self);
     PyObject *wanted = keys_as_dict(keys), *result = NULL;
     ct_batch_plan plan;
     if (wanted == NULL) {
         return NULL;
     }
-    if (plan_init(&plan, wanted, 0) == 0 && ct_touch(t) == 0 && run(t, &plan) == 0
+    if (plan_init(&plan, wanted, 0) == 0 && ct_touch(t) == 0 && read_all(t, &plan) == 0
         && keep_found(&plan, wanted) == 0) {
         result = Py_NewRef(wanted);
     }
     plan_clear(&plan);
     Py_DECREF(wanted);
     return result;
-}
-
-PyObject *
-ct_get_many(PyObject *self, PyObject *keys)
-{
-    return batch_of(CT_TABLE(self), keys, read_all);
 }
 
 /* -- changing ----------------------------------------------------------------------------------- */
@@ -236,7 +338,9 @@ apply(ct_batch_plan *plan, ct_pending *pending, const ct_keys *old, ct_keys *fre
         item->event = (ct_event){CT_KIND_MODIFIED, key, before, item->value, 0};
     }
     else {
-        item->found = Py_NewRef(before);
+        if (item->found == NULL) {
+            item->found = Py_NewRef(before);
+        }
         ct_index_publish(fresh, ct_keys_slot_of(fresh, ix, item->hash), CT_DUMMY);
         ct_store_relaxed(ct_value_slot(fresh, ix), (uintptr_t)0);
         item->event = (ct_event){CT_KIND_DELETED, key, before, NULL, 0};
@@ -293,7 +397,8 @@ commit_all_held(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys *
     ct_commit_held(t, pending, plan->adds + plan->removes > 0);
 }
 
-/* Look the plan up and reserve its memory; commit it at once, or leave the block in *kept.  0 or -1. */
+/* Look the plan up and reserve its memory; commit it at once, or leave the block in *kept.  -1, or 0: also
+ * when the plan is stale and nothing was done. */
 static int
 run_plan(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys **kept)
 {
@@ -309,7 +414,8 @@ run_plan(ct_table *t, ct_batch_plan *plan, ct_pending *pending, ct_keys **kept)
             return -1;
         }
         unresolved = locate_all_held(t, plan);
-        if (unresolved == NULL) {
+        plan->stale = unresolved == NULL && plan->expecting && !finds_the_same_held(t, plan);
+        if (unresolved == NULL && !plan->stale) {
             status = reserve_all_held(t, plan, pending, &fresh);
         }
         if (fresh != NULL && kept == NULL) {
@@ -339,6 +445,68 @@ change_all(ct_table *t, ct_batch_plan *plan)
     return status;
 }
 
+PyObject *
+ct_all_popped(PyObject *found, Py_ssize_t count)
+{
+    if (found != NULL && PyDict_GET_SIZE(found) != count) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "pop_many: keys that were not equal are equal now, so nothing was removed; "
+                        "make their __eq__ answer the same every time");
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
+static PyObject *
+found_as_dict(const ct_batch_plan *plan)
+{
+    PyObject *found = PyDict_New();
+    Py_ssize_t count = 0;
+    for (Py_ssize_t i = 0; found != NULL && i < plan->count; i++) {
+        const ct_item *item = &plan->items[i];
+        if (item->found != NULL && PyDict_SetItem(found, item->key, item->found) < 0) {
+            Py_CLEAR(found);
+        }
+        count += item->found != NULL;
+    }
+    return ct_all_popped(found, count);
+}
+
+/* Make the dict, and remove what it holds: 1, 0 when something else was there by then, -1. */
+static int
+try_to_pop(ct_table *t, ct_batch_plan *plan, ct_limit *limit, PyObject **found)
+{
+    ct_limit_start(limit);
+    forget_found(plan);
+    *found = read_all(t, plan) < 0 ? NULL : found_as_dict(plan);
+    int status = *found == NULL ? -1 : change_all(t, plan);
+    if (status == 0 && !plan->stale) {
+        return 1;
+    }
+    Py_CLEAR(*found);
+    PyObject *table = t->parent != NULL ? t->parent : (PyObject *)t;
+    return status < 0 ? -1 : ct_limit_restart(limit, t->st, table, "a comparison of keys");
+}
+
+static PyObject *
+pop_expected(ct_table *t, ct_batch_plan *plan)
+{
+    PyObject *found = NULL;
+    ct_limit limit = {0, 0};
+    int status = 0, tries = 0;
+    plan->expecting = 1;
+    while (status == 0) {
+        if (tries++ == CT_POP_TRIES && ct_gate_enter(t) < 0) {
+            return NULL;
+        }
+        status = try_to_pop(t, plan, &limit, &found);
+    }
+    if (tries > CT_POP_TRIES) {
+        ct_gate_leave(t);
+    }
+    return found;
+}
+
 /* -- parts of a larger batch -------------------------------------------------------------------- */
 
 struct ct_batch_part {
@@ -348,6 +516,7 @@ struct ct_batch_part {
     ct_keys *old, *fresh; /* fresh: reserved, NULL when nothing changes; old: what it is to replace */
     Py_ssize_t adds, removes, changes; /* what was reserved for */
     Py_ssize_t told; /* items whose events were asked for */
+    Py_ssize_t shown; /* items that were asked for what they found */
 };
 
 ct_batch_part *
@@ -360,7 +529,7 @@ ct_batch_part_new(ct_table *t, PyObject *changes, int with_values)
     }
     part->t = t;
     ct_pending_init(&part->pending, t);
-    if (plan_init(&part->plan, changes, with_values) < 0) {
+    if ((with_values ? plan_init(&part->plan, changes, 1) : removal_init(&part->plan, changes)) < 0) {
         ct_batch_part_free(part);
         return NULL;
     }
@@ -370,6 +539,7 @@ ct_batch_part_new(ct_table *t, PyObject *changes, int with_values)
 static void
 give_back(ct_batch_part *part)
 {
+    forget_found(&part->plan);
     if (part->fresh != NULL) {
         ct_keys_release(part->fresh); /* nobody saw it, and it has no references yet */
         part->fresh = NULL;
@@ -387,7 +557,27 @@ ct_batch_part_prepare(ct_batch_part *part)
     part->adds = part->plan.adds;
     part->removes = part->plan.removes;
     part->changes = part->plan.changes;
+    part->shown = 0;
     return status;
+}
+
+int
+ct_batch_part_look(ct_batch_part *part)
+{
+    ct_section section;
+    ct_lock(part->t, &section);
+    int good = locate_all_held(part->t, &part->plan) == NULL;
+    if (good) {
+        take_found_held(part->t, &part->plan);
+    }
+    ct_unlock(&section);
+    return good;
+}
+
+PyObject *
+ct_batch_part_next_found(ct_batch_part *part)
+{
+    return part->plan.items[part->shown++].found;
 }
 
 int
@@ -398,7 +588,8 @@ ct_batch_part_holds(ct_batch_part *part)
     ct_lock(part->t, &section);
     int holds = locate_all_held(part->t, plan) == NULL
                 && ct_load_relaxed(&part->t->keys) == part->old && plan->adds == part->adds
-                && plan->removes == part->removes && plan->changes == part->changes;
+                && plan->removes == part->removes && plan->changes == part->changes
+                && (!plan->removing || finds_the_same_held(part->t, plan));
     ct_unlock(&section);
     return holds;
 }
@@ -427,12 +618,6 @@ ct_batch_part_next_event(ct_batch_part *part)
 {
     const ct_event *event = &part->plan.items[part->told++].event;
     return event->kind == 0 ? NULL : event;
-}
-
-int
-ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted)
-{
-    return keep_found(&part->plan, wanted);
 }
 
 void
@@ -497,7 +682,23 @@ ct_update_many(PyObject *self, PyObject *other)
 PyObject *
 ct_pop_many(PyObject *self, PyObject *keys)
 {
-    return batch_of(CT_TABLE(self), keys, change_all);
+    ct_table *t = CT_TABLE(self);
+    PyObject *wanted = keys_as_dict(keys), *result = NULL;
+    ct_batch_plan plan;
+    if (wanted == NULL) {
+        return NULL;
+    }
+    if (removal_init(&plan, wanted) == 0 && ct_touch(t) == 0) {
+        if (plan.collides) {
+            result = pop_expected(t, &plan);
+        }
+        else if (change_all(t, &plan) == 0 && keep_found(&plan, wanted) == 0) {
+            result = Py_NewRef(wanted);
+        }
+    }
+    plan_clear(&plan);
+    Py_DECREF(wanted);
+    return result;
 }
 
 int

@@ -31,19 +31,23 @@ PyObject *ct_pop_many(PyObject *self, PyObject *keys);
  * only means that it has to be asked for again.  0 or -1. */
 int ct_update_many_of(PyObject *owner, PyObject *changes, ct_table *(*table_of)(PyObject *owner),
                       int (*again)(PyObject *owner));
+/* The result of pop_many, which must have `count` keys: stolen, and NULL with an error when it has not. */
+PyObject *ct_all_popped(PyObject *found, Py_ssize_t count);
 /* One part of a batch over several tables that the caller holds (exclusive.h).  `changes`: a private dict,
  * whose keys are removed when there are no values.  Preparing runs the comparisons and reserves all memory;
  * committing what still holds neither fails nor runs user code. */
 typedef struct ct_batch_part ct_batch_part;
 ct_batch_part *ct_batch_part_new(ct_table *t, PyObject *changes, int with_values); /* or NULL */
 int ct_batch_part_prepare(ct_batch_part *part);  /* 0 or -1 */
+/* After that, where keys are removed: see what is there now, and say it for one key after the other in the
+ * order of `changes` (borrowed; NULL: nothing).  It is part of what has to hold.  0: prepare again. */
+int ct_batch_part_look(ct_batch_part *part);
+PyObject *ct_batch_part_next_found(ct_batch_part *part);
 int ct_batch_part_holds(ct_batch_part *part);    /* else prepare again: this thread changed the table */
 void ct_batch_part_commit(ct_batch_part *part);  /* logs no events: the caller does, in its own order */
 Py_ssize_t ct_batch_part_changes(const ct_batch_part *part); /* how many, once it is prepared */
 /* After the commit, for one key after the other in the order of `changes`: what happened, or NULL. */
 const ct_event *ct_batch_part_next_event(ct_batch_part *part);
-/* Of a dict with these keys among others: keep those that were removed, with their values.  0 or -1. */
-int ct_batch_part_keep_removed(ct_batch_part *part, PyObject *wanted);
 void ct_batch_part_free(ct_batch_part *part);    /* finishes: finalizers and watchers run */
 
 PyObject *ct_guard_new(PyObject *self, PyObject *const *args, Py_ssize_t nargs);

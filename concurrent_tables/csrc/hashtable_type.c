@@ -267,7 +267,8 @@ table_set(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     if (args[1] == t->base.st->missing) {
-        return PyObject_CallFunctionObjArgs(t->base.st->reject_missing, self, args[0], args[1], NULL);
+        return PyObject_CallFunctionObjArgs(t->base.st->reject_missing, self, args[0], args[1],
+                                            Py_False, NULL); /* it has a hash function of its own */
     }
     return begin_write(t) < 0 ? NULL : none_or_error(ct_hashtable_set(t, args[0], args[1]));
 }

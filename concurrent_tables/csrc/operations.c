@@ -19,8 +19,10 @@ ct_dict_compare_and(ct_table *t, PyObject *key, PyObject *expected, PyObject *ne
         ct_change change = {.condition = CT_IF_ABSENT, .new_value = new_value};
         return ct_change_entry(t, key, hash, &change);
     }
+    ct_limit limit = {0, 0};
     for (;;) {
         PyObject *present;
+        ct_limit_start(&limit);
         int found = ct_get(t, key, hash, &present);
         if (found <= 0) {
             return found;
@@ -30,8 +32,12 @@ ct_dict_compare_and(ct_table *t, PyObject *key, PyObject *expected, PyObject *ne
             ct_change change = {CT_IF_SAME, present, new_value, 0, NULL};
             equal = ct_change_entry(t, key, hash, &change);
             if (equal == CT_NOT_MET) {
-                Py_DECREF(present);
-                continue; /* another value by now: compare that one */
+                Py_DECREF(present); /* another value by now: compare that one */
+                if (ct_limit_restart(&limit, t->st, (PyObject *)t,
+                                     "the comparison of the value with the expected one") < 0) {
+                    return -1;
+                }
+                continue;
             }
         }
         Py_DECREF(present);
@@ -90,11 +96,13 @@ compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     ct_table *t = CT_TABLE(self);
     PyObject *missing = t->st->missing, *present, *result = NULL;
+    ct_limit limit = {0, 0};
     if (!ct_check_args("compute", nargs, 2, 2)) {
         return NULL;
     }
     Py_hash_t hash = ct_hash(args[0]);
     for (int status = CT_NOT_MET; hash != -1 && status == CT_NOT_MET;) {
+        ct_limit_start(&limit);
         if (ct_get(t, args[0], hash, &present) < 0) {
             Py_XDECREF(result); /* of a call that came to nothing */
             return NULL;
@@ -108,6 +116,10 @@ compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
             status = commit_computed(t, args[0], hash, present, result);
         }
         Py_XDECREF(present);
+        if (status == CT_NOT_MET
+            && ct_limit_restart(&limit, t->st, self, "the function given to compute()") < 0) {
+            status = CT_FAILED;
+        }
         if (status == CT_FAILED) {
             Py_CLEAR(result);
         }
@@ -150,6 +162,7 @@ increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *nam
 {
     ct_table *t = CT_TABLE(self);
     PyObject *given[3] = {NULL, NULL, NULL}, *present, *result = NULL;
+    ct_limit limit = {0, 0};
     if (ct_increment_args(args, nargs, names, given) < 0) {
         return NULL;
     }
@@ -157,6 +170,7 @@ increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *nam
     PyObject *start = given[2] ? Py_NewRef(given[2]) : PyLong_FromLong(0);
     Py_hash_t hash = delta == NULL || start == NULL ? -1 : ct_hash(given[0]);
     for (int status = CT_NOT_MET; hash != -1 && status == CT_NOT_MET;) {
+        ct_limit_start(&limit);
         status = CT_FAILED;
         present = NULL;
         if (ct_get(t, given[0], hash, &present) >= 0) {
@@ -166,6 +180,10 @@ increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *nam
             }
         }
         Py_XDECREF(present);
+        if (status == CT_NOT_MET
+            && ct_limit_restart(&limit, t->st, self, "the addition of increment()") < 0) {
+            status = CT_FAILED;
+        }
         if (status == CT_FAILED) {
             Py_CLEAR(result);
         }
@@ -208,7 +226,8 @@ PyMethodDef ct_operation_methods[10] = {
      "compute($self, key, fn, /)\n--\n\nReplace the value by fn(old); returns the new value.\n\n"
      "old is MISSING when the key is absent; returning MISSING deletes the key. fn runs with no\n"
      "lock held, and runs again when another thread changed the value meanwhile. What it raises\n"
-     "leaves the table as it was. Thread-safety: atomic."},
+     "leaves the table as it was. TableMutationError: fn itself changes the value every time it runs.\n"
+     "Thread-safety: atomic."},
     {"compute_if_absent", FASTCALL(compute_if_absent), METH_FASTCALL,
      "compute_if_absent($self, key, factory, /)\n--\n\n"
      "The value of key; when absent, stores and returns factory().\n\n"

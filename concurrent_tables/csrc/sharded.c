@@ -307,6 +307,8 @@ ct_sharded_snapshot(PyObject *self)
 
 /* -- batches ------------------------------------------------------------------------------------ */
 
+enum { NO_SHARD = UINT16_MAX };
+
 static void
 groups_free(ct_sharded *s, PyObject **groups)
 {
@@ -334,7 +336,8 @@ endless(ct_sharded *s, const char *what)
 }
 
 /* The changes of each shard (NULL: none) as an array of dicts; `groups` counts them, `order` (or NULL) gets the
- * shard of one change after the other. */
+ * shard of one change after the other, or NO_SHARD: the key is equal to one before it, which it was not
+ * when `changes` was made. */
 static PyObject **
 group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups, uint16_t *order)
 {
@@ -351,12 +354,13 @@ group(ct_sharded *s, PyObject *changes, Py_ssize_t *groups, uint16_t *order)
             parts[i] = PyDict_New();
             ++*groups;
         }
+        Py_ssize_t before = parts[i] == NULL ? 0 : PyDict_GET_SIZE(parts[i]);
         if (hash == -1 || parts[i] == NULL || PyDict_SetItem(parts[i], key, value) < 0) {
             groups_free(s, parts);
             return NULL;
         }
         if (order != NULL) {
-            *order++ = (uint16_t)i;
+            *order++ = PyDict_GET_SIZE(parts[i]) > before ? (uint16_t)i : NO_SHARD;
         }
     }
     return parts;
@@ -367,8 +371,38 @@ typedef struct {
     ct_batch_part **parts;
     uint16_t *order;
     PyObject *changes;
+    int removing;
+    PyObject *removed; /* once the parts are prepared */
     ct_pending events; /* those of all parts, in the order of the changes */
 } ct_sharded_plan;
+
+/* Gates held: what the prepared parts are to remove, as a dict in plan->removed.  User code may compare its
+ * keys.  0, -1; plan->removed stays NULL when the parts do not hold any more. */
+static int
+show_removed(ct_sharded *s, ct_sharded_plan *plan)
+{
+    Py_ssize_t at = 0, count = 0;
+    PyObject *key, *value, *removed;
+    Py_CLEAR(plan->removed);
+    for (Py_ssize_t i = 0; i < s->count; i++) {
+        if (plan->parts[i] != NULL && !ct_batch_part_look(plan->parts[i])) {
+            return 0;
+        }
+    }
+    removed = PyDict_New();
+    for (Py_ssize_t i = 0; removed != NULL && PyDict_Next(plan->changes, &at, &key, &value); i++) {
+        if (plan->order[i] == NO_SHARD) {
+            continue;
+        }
+        PyObject *found = ct_batch_part_next_found(plan->parts[plan->order[i]]);
+        if (found != NULL && PyDict_SetItem(removed, key, found) < 0) {
+            Py_CLEAR(removed);
+        }
+        count += found != NULL;
+    }
+    plan->removed = ct_all_popped(removed, count);
+    return plan->removed == NULL ? -1 : 0;
+}
 
 /* Gates held, so only comparisons of this thread change the shards: run them all, reserve the memory, and
  * see that no comparison of a later part spoilt an earlier one.  0 or -1. */
@@ -376,12 +410,15 @@ static int
 prepare_parts(ct_sharded *s, ct_sharded_plan *plan)
 {
     for (int tries = 0; tries <= CT_MAX_OWN_RESTARTS; tries++) {
-        int good = 1;
         for (Py_ssize_t i = 0; i < s->count; i++) {
             if (plan->parts[i] != NULL && ct_batch_part_prepare(plan->parts[i]) < 0) {
                 return -1;
             }
         }
+        if (plan->removing && show_removed(s, plan) < 0) {
+            return -1;
+        }
+        int good = !plan->removing || plan->removed != NULL;
         for (Py_ssize_t i = 0; good && i < s->count; i++) {
             good = plan->parts[i] == NULL || ct_batch_part_holds(plan->parts[i]);
         }
@@ -427,7 +464,9 @@ commit_parts(ct_sharded *s, ct_sharded_plan *plan)
     }
     ct_lock(s->shards[0], &section);
     for (Py_ssize_t i = 0; i < PyDict_GET_SIZE(plan->changes); i++) {
-        const ct_event *event = ct_batch_part_next_event(plan->parts[plan->order[i]]);
+        const ct_event *event = plan->order[i] == NO_SHARD
+                                    ? NULL
+                                    : ct_batch_part_next_event(plan->parts[plan->order[i]]);
         if (event != NULL) {
             ct_event_log_held(s->shards[0], &plan->events, event);
         }
@@ -474,11 +513,12 @@ finish_over_shards(ct_sharded *s, ct_sharded_plan *plan)
     PyMem_Free(plan->parts);
 }
 
-/* Several shards.  `changes` becomes what was removed when there are no values.  0 or -1. */
-static int
+/* Several shards.  `changes`, or what was removed when there are no values; or NULL. */
+static PyObject *
 batch_over_shards(ct_sharded *s, PyObject **groups, uint16_t *order, PyObject *changes, int with_values)
 {
-    ct_sharded_plan plan = {PyMem_Calloc((size_t)s->count, sizeof(ct_batch_part *)), order, changes, {0}};
+    ct_sharded_plan plan = {PyMem_Calloc((size_t)s->count, sizeof(ct_batch_part *)), order, changes,
+                            !with_values, NULL, {0}};
     int status = plan.parts == NULL ? -1 : 0;
     ct_pending_init(&plan.events, s->shards[0]);
     if (plan.parts == NULL) {
@@ -491,13 +531,12 @@ batch_over_shards(ct_sharded *s, PyObject **groups, uint16_t *order, PyObject *c
         }
     }
     status = status < 0 ? -1 : run_over_shards(s, &plan);
-    for (Py_ssize_t i = 0; status == 0 && !with_values && i < s->count; i++) {
-        if (plan.parts[i] != NULL) {
-            status = ct_batch_part_keep_removed(plan.parts[i], changes);
-        }
-    }
     finish_over_shards(s, &plan);
-    return status;
+    if (status < 0) {
+        Py_CLEAR(plan.removed);
+        return NULL;
+    }
+    return with_values ? Py_NewRef(changes) : plan.removed;
 }
 
 PyObject *
@@ -512,8 +551,7 @@ ct_sharded_batch(ct_sharded *s, PyObject *changes, int with_values)
         return NULL;
     }
     if (count > 1) {
-        int status = batch_over_shards(s, groups, order, changes, with_values);
-        result = status < 0 ? NULL : Py_NewRef(changes);
+        result = batch_over_shards(s, groups, order, changes, with_values);
     }
     else if (count == 0) {
         result = Py_NewRef(changes);

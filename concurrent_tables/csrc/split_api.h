@@ -158,45 +158,11 @@ api_setdefault(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 
 /* -- what dict lacks: optimistic, atomic -------------------------------------------------------- */
 
-/* Bounds the restarts that a thread's own user code causes; those of others are progress. */
-typedef struct {
-    uint64_t writes;
-    int count;
-} api_limit;
-
-static void
-api_limit_start(api_limit *limit)
-{
-    ct_record *record = ct_self();
-    limit->writes = record == NULL ? 0 : record->writes;
-}
-
-/* 0, or -1 with TableMutationError. */
-static int
-api_limit_restart(api_limit *limit, PyObject *self, const char *what)
-{
-    ct_record *record = ct_self();
-    if (record == NULL || record->writes == limit->writes || ++limit->count <= CT_MAX_OWN_RESTARTS) {
-        return 0;
-    }
-    PyObject *error = ct_getattr(API_STATE(self)->errors, "TableMutationError");
-    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
-    if (error != NULL && name != NULL) {
-        PyErr_Format(error,
-                     "%U: %s cannot end, because it changes the table every time it runs; make it "
-                     "free of such side effects",
-                     name, what);
-    }
-    Py_XDECREF(error);
-    Py_XDECREF(name);
-    return -1;
-}
-
 static int
 api_compare_and(PyObject *self, PyObject *key, PyObject *expected, PyObject *new_value)
 {
     PyObject *present;
-    api_limit limit = {0, 0};
+    ct_limit limit = {0, 0};
     Py_hash_t hash = ct_hash(key);
     if (hash == -1) {
         return -1;
@@ -210,7 +176,7 @@ api_compare_and(PyObject *self, PyObject *key, PyObject *expected, PyObject *new
         return API_CHANGE(self, key, hash, &change);
     }
     for (;;) {
-        api_limit_start(&limit);
+        ct_limit_start(&limit);
         int equal = API_GET(self, key, hash, &present);
         if (equal <= 0) {
             return equal;
@@ -222,7 +188,7 @@ api_compare_and(PyObject *self, PyObject *key, PyObject *expected, PyObject *new
         if (equal <= 0 || status != CT_NOT_MET) {
             return status;
         }
-        if (api_limit_restart(&limit, self, "the comparison of the value with the expected one") < 0) {
+        if (ct_limit_restart(&limit, API_STATE(self), self, "the comparison of the value with the expected one") < 0) {
             return -1;
         }
     }
@@ -277,13 +243,13 @@ static PyObject *
 api_compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *missing = API_STATE(self)->missing, *present, *result = NULL;
-    api_limit limit = {0, 0};
+    ct_limit limit = {0, 0};
     if (!ct_check_args("compute", nargs, 2, 2)) {
         return NULL;
     }
     Py_hash_t hash = ct_hash(args[0]);
     for (int status = CT_NOT_MET; hash != -1 && status == CT_NOT_MET;) {
-        api_limit_start(&limit);
+        ct_limit_start(&limit);
         if (API_GET(self, args[0], hash, &present) < 0) {
             Py_CLEAR(result);
             break;
@@ -298,7 +264,7 @@ api_compute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         }
         Py_XDECREF(present);
         if (status == CT_NOT_MET
-            && api_limit_restart(&limit, self, "the function given to compute()") < 0) {
+            && ct_limit_restart(&limit, API_STATE(self), self, "the function given to compute()") < 0) {
             status = CT_FAILED;
         }
         if (status == CT_FAILED) {
@@ -312,7 +278,7 @@ static PyObject *
 api_increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     PyObject *given[3] = {NULL, NULL, NULL}, *present, *result = NULL;
-    api_limit limit = {0, 0};
+    ct_limit limit = {0, 0};
     if (ct_increment_args(args, nargs, names, given) < 0) {
         return NULL;
     }
@@ -320,7 +286,7 @@ api_increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     PyObject *start = given[2] ? Py_NewRef(given[2]) : PyLong_FromLong(0);
     Py_hash_t hash = delta == NULL || start == NULL ? -1 : ct_hash(given[0]);
     for (int status = CT_NOT_MET; hash != -1 && status == CT_NOT_MET;) {
-        api_limit_start(&limit);
+        ct_limit_start(&limit);
         status = CT_FAILED;
         present = NULL;
         if (API_GET(self, given[0], hash, &present) >= 0) {
@@ -331,7 +297,7 @@ api_increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         }
         Py_XDECREF(present);
         if (status == CT_NOT_MET
-            && api_limit_restart(&limit, self, "the addition of increment()") < 0) {
+            && ct_limit_restart(&limit, API_STATE(self), self, "the addition of increment()") < 0) {
             status = CT_FAILED;
         }
         if (status == CT_FAILED) {
@@ -592,7 +558,8 @@ api_changes(PyObject *self, PyObject *other)
      "compute($self, key, fn, /)\n--\n\nReplace the value by fn(old); returns the new value.\n\n"  \
      "old is MISSING when the key is absent; returning MISSING deletes the key. fn runs with no\n" \
      "lock held, and runs again when another thread changed the value meanwhile. What it raises\n" \
-     "leaves the table as it was. Thread-safety: atomic."},                                        \
+     "leaves the table as it was. TableMutationError: fn itself changes the value every time it\n"  \
+     "runs. Thread-safety: atomic."},                                                              \
     {"compute_if_absent", API_FASTCALL(api_compute_if_absent), METH_FASTCALL,                      \
      "compute_if_absent($self, key, factory, /)\n--\n\n"                                           \
      "The value of key; when absent, stores and returns factory().\n\n"                            \

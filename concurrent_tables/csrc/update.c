@@ -35,6 +35,26 @@ ct_missing_key(ct_state *st, PyObject *self, int exact, PyObject *key)
 }
 
 int
+ct_limit_restart(ct_limit *limit, ct_state *st, PyObject *self, const char *what)
+{
+    ct_record *record = ct_self();
+    if (record == NULL || record->writes == limit->writes || ++limit->count <= CT_MAX_OWN_RESTARTS) {
+        return 0;
+    }
+    PyObject *error = ct_getattr(st->errors, "TableMutationError");
+    PyObject *name = ct_getattr((PyObject *)Py_TYPE(self), "__name__");
+    if (error != NULL && name != NULL) {
+        PyErr_Format(error,
+                     "%U: %s cannot end, because it changes the table every time it runs; make it "
+                     "free of such side effects",
+                     name, what);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(name);
+    return -1;
+}
+
+int
 ct_is_abc_mapping(ct_state *st, PyObject *o)
 {
     if (PyDict_Check(o) || PyObject_TypeCheck(o, st->dict_type)

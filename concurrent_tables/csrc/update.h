@@ -24,4 +24,22 @@ int ct_is_abc_mapping(ct_state *st, PyObject *o);
 PyObject *ct_missing_key(ct_state *st, PyObject *self, int exact, PyObject *key);
 void ct_key_error(PyObject *key);
 
+/* Bounds the restarts that a thread's own user code causes; those of others are progress. */
+typedef struct {
+    uint64_t writes;
+    int count;
+} ct_limit;
+
+/* User code may run from here on. */
+CT_INLINE void
+ct_limit_start(ct_limit *limit)
+{
+    ct_record *record = ct_self();
+    limit->writes = record == NULL ? 0 : record->writes;
+}
+
+/* What user code did, or another thread, makes the operation begin again: 0, or -1 with TableMutationError
+ * ("`what` cannot end ...") once this thread itself wrote too often. */
+int ct_limit_restart(ct_limit *limit, ct_state *st, PyObject *self, const char *what);
+
 #endif
