@@ -222,12 +222,12 @@ class Subscription:
         self._queue: deque[Record] = deque()
         self._latest = -1  # version of the record that was queued last
         self._ended = False  # the end of the table has been queued
-        self._condition = PerProcess(_reentrant_condition)
+        self._condition = PerProcess(_Ready)
         self._loops: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self._closed = False
 
     @property
-    def _ready(self) -> threading.Condition:
+    def _ready(self) -> _Ready:
         """Guards the queue; notified of events and of the end."""
         return self._condition()
 
@@ -245,8 +245,8 @@ class Subscription:
         Raises TimeoutError when none came, RuntimeError when closed and empty.
         """
         self._catch_up()
-        with self._ready:
-            if not self._ready.wait_for(lambda: self._queue or self._closed, timeout):
+        with self._ready.lock:
+            if not self._ready.changed.wait_for(lambda: self._queue or self._closed, timeout):
                 raise TimeoutError(f"no event within {timeout} s")
             event = self._pop()
         if event is None:
@@ -282,8 +282,8 @@ class Subscription:
 
     def __next__(self) -> Event:
         self._catch_up()
-        with self._ready:
-            self._ready.wait_for(lambda: self._queue or self._closed)
+        with self._ready.lock:
+            self._ready.changed.wait_for(lambda: self._queue or self._closed)
             event = self._pop()
         if event is None:
             raise StopIteration
@@ -296,7 +296,7 @@ class Subscription:
         loop = asyncio.get_running_loop()
         self._catch_up()
         while True:
-            with self._ready:
+            with self._ready.lock:
                 event = self._pop()
                 if event is not None:
                     return event
@@ -308,7 +308,7 @@ class Subscription:
             try:
                 await waiter
             finally:
-                with self._ready:
+                with self._ready.lock:
                     self._loops.discard(entry)
 
     # -- called by WatchState --------------------------------------------------------------------
@@ -327,7 +327,7 @@ class Subscription:
             report_unraisable("Exception ignored in the key filter of a subscription", self)
             kind = EventKind.LOST  # nobody knows whether it was wanted
             record = (kind, MISSING, version, version, version)
-        with self._ready:
+        with self._ready.lock:
             if self._closed:
                 return
             last = self._queue[-1] if self._queue else None
@@ -350,7 +350,7 @@ class Subscription:
 
     def _close(self) -> None:
         self._closed = True
-        with self._ready:
+        with self._ready.lock:
             self._wake()
 
     # -- internal --------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ class Subscription:
         return event
 
     def _wake(self) -> None:
-        self._ready.notify_all()
+        self._ready.changed.notify_all()
         while self._loops:
             entry = next(iter(self._loops))
             try:
@@ -381,9 +381,18 @@ class Subscription:
             self._loops.discard(entry)
 
 
-def _reentrant_condition() -> threading.Condition:
-    # Re-entrant: a finalizer that writes may interrupt a thread that holds it.
-    return threading.Condition(threading.RLock())
+class _Ready:
+    """A lock and its condition. `with` takes the lock itself, which is C.
+
+    To enter the condition is Python code, where an interrupt may come when the lock is taken already.
+    """
+
+    __slots__ = ("changed", "lock")
+
+    def __init__(self) -> None:
+        # Re-entrant: a finalizer that writes may interrupt a thread that holds it.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:
@@ -522,8 +531,16 @@ class WatchState:
         go now and then while there are records, so that another writer may take over: writers
         that are faster than it would otherwise keep it here for ever.
         """
-        me = ForkMark()
-        while self.log and self._drainers.setdefault(me.generation, me) is me:
+        me, drainers = ForkMark(), self._drainers
+        while self.log:
+            try:
+                mine = drainers.setdefault(me.generation, me) is me
+            except BaseException:  # an interrupt comes after a call that has done its work
+                if drainers.get(me.generation) is me:
+                    del drainers[me.generation]
+                raise
+            if not mine:
+                return
             self._latest, left = me, _AT_A_TIME
             try:
                 while self.log and left:
@@ -535,7 +552,7 @@ class WatchState:
                             subscription._push(record)
                     self.log.popleft()  # now that everybody has it
             finally:
-                del self._drainers[me.generation]  # no call: that could fail without memory
+                del drainers[me.generation]  # no call: that could fail without memory
             if self.log and not left:
                 time.sleep(_A_MOMENT)
                 if self._latest is not me:

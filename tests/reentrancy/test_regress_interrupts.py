@@ -232,7 +232,7 @@ threading.Thread(target=stay, daemon=True).start()
 inside.wait()
 Last()
 """
-SHARED_PLACES = ["subscription._ready", "exclusive(table, sharded, record)"]
+SHARED_PLACES = ["subscription._ready.lock", "exclusive(table, sharded, record)"]
 TWIN_PLACES = [
     "table._mutex.lock",
     "shared._lock()",
