@@ -115,15 +115,19 @@ put_error_back(PyObject *error)
 static int
 enter_recursion(void)
 {
-    return PY_VERSION_HEX < 0x030C0000 ? 0 : Py_EnterRecursiveCall(" in a cached function");
+#if PY_VERSION_HEX >= 0x030C0000
+    return Py_EnterRecursiveCall(" in a cached function");
+#else
+    return 0;
+#endif
 }
 
 static void
 leave_recursion(void)
 {
-    if (PY_VERSION_HEX >= 0x030C0000) {
-        Py_LeaveRecursiveCall();
-    }
+#if PY_VERSION_HEX >= 0x030C0000
+    Py_LeaveRecursiveCall();
+#endif
 }
 
 /* (value,) or None from a method of Python: the value, or NULL. */
