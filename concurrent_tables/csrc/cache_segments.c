@@ -2,7 +2,7 @@
  * cache/policy/segments.py and cache/policy/chain.py. */
 #include "cache_policy.h"
 
-enum { STEADY = 2, WARM = 5, CHANCE = 128 };
+enum { STEADY = 2, WARM = 5, CHANCE = 128, STEP_BACK = 1024 };
 #define PROTECTED_SHARE 0.8
 
 /* -- chains ------------------------------------------------------------------------------------- */
@@ -230,7 +230,14 @@ loser(ct_segments *s)
         return victim;
     }
     s->candidate = item_of(s, candidate)->next;
-    if (weight_of(s, candidate) > s->maxsize || candidate == victim || !admits(s, candidate, victim)) {
+    if (weight_of(s, candidate) > s->maxsize || candidate == victim) {
+        return candidate;
+    }
+    if (!admits(s, candidate, victim)) {
+        if (s->candidate == CT_NONE && item_of(s, victim)->region == CT_PROBATION
+            && draw(s) % STEP_BACK == 0) {
+            ct_chain_refresh(s, victim); /* what stands behind it is tried next */
+        }
         return candidate;
     }
     if (victim == s->candidate) {

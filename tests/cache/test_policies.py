@@ -210,3 +210,18 @@ def test_what_is_asked_for_between_writes_stays(cache_type: Any) -> None:
     for number in range(100):
         cache.set(("new", number), 1)
         assert cache.get("hot") == 1
+
+
+@traces
+@pytest.mark.parametrize("seed", [744399, 9756221])
+def test_nobody_shields_others_for_ever(ct: Any, cache_type: Any, seed: int) -> None:
+    """With these seeds a key that is not asked for any more shares its counters with others of the loop."""
+    if ct.IMPLEMENTATION == "python":
+        pytest.skip("takes long in the twin, whose decisions are the same")
+
+    class Seeded(cache_type):  # type: ignore[misc]
+        def _make_table(self, settings: Any) -> Any:
+            return super()._make_table(settings, seed)
+
+    asked = read_trace("corda")[:20_000] + read_trace("loop")[:60_000]
+    assert cache_hit_ratio(Seeded(513), asked) >= 41.0

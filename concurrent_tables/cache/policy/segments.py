@@ -11,7 +11,9 @@ protected, and what is then too much there goes back on probation. (Einziger, Fr
 "TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on Storage 13(4), 2017.)
 
 Who chooses keys that share the counters of others could keep everything new out. So a candidate that is
-warm, but not more so than the victim, is admitted by chance now and then.
+warm, but not more so than the victim, is admitted by chance now and then. And a victim that nobody asks for
+any more, but whose counters others keep warm, would shield all that stand behind it: one that has won steps
+back now and then.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ PROTECTED_SHARE = 0.8  # of main
 STEADY = 2  # of two that were halved, the one counted since is ahead by one: that is no difference
 WARM = 5  # a candidate that was counted more often may be admitted by chance,
 CHANCE = 128  # once in so many times
+STEP_BACK = 1024  # once in so many times, who has won becomes the newest on probation
 
 _WORD = (1 << 64) - 1
 
@@ -131,10 +134,14 @@ class Segments:
         candidate = candidates.pop() if candidates else None
         if candidate is None or candidate.weight > self.maxsize:
             return candidate or victim
-        if candidate is not victim and self._admits(candidate, victim):
+        if candidate is victim:
+            return candidate
+        if self._admits(candidate, victim):
             if victim in candidates:  # a large candidate made a smaller one the oldest
                 candidates.remove(victim)
             return victim
+        if not candidates and victim.region == PROBATION and self._random() % STEP_BACK == 0:
+            self._chains[PROBATION].refresh(victim)  # what stands behind it is tried next
         return candidate
 
     def _admits(self, candidate: Any, victim: Any) -> bool:
