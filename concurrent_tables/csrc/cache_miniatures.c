@@ -2,7 +2,8 @@
 #include "cache_policy.h"
 
 enum { ENTRIES = 512, SHARES = 7, FIRST_BUCKETS = 64 };
-#define MEMORY 0.9
+#define MEMORY 0.97
+#define AHEAD 1.03 /* times as many hits as those of the LRU are clearly more */
 #define ALL 18446744073709551616.0 /* 2**64 */
 
 static const double shares[SHARES] = {0.0, 0.02, 0.06, 0.15, 0.35, 0.65, 1.0};
@@ -178,16 +179,17 @@ ct_miniatures_advice(ct_miniatures *minis, double share)
     }
     minis->asked = 0;
     minis->sample = 2 * minis->sample < minis->most ? 2 * minis->sample : minis->most;
-    double best = -1.0, most = -1.0;
+    double best = -1.0, most = -1.0, lru = 0.0;
     for (int i = 0; i < SHARES; i++) {
         miniature *mini = &minis->minis[i];
         if (mini->hits > most || (mini->hits == most && mini->segments.share == share)) {
             best = mini->segments.share;
             most = mini->hits;
         }
+        lru = mini->hits; /* in the end that of the widest window */
         mini->hits *= MEMORY;
     }
-    return best;
+    return most >= lru * AHEAD ? best : shares[SHARES - 1];
 }
 
 int64_t

@@ -11,6 +11,7 @@ import pytest
 
 from concurrent_tables._pure.hit_path import Entry
 from concurrent_tables.cache.policy import POLICIES, make_policy
+from concurrent_tables.cache.policy.miniatures import AHEAD, SHARES, Miniatures
 from concurrent_tables.cache.policy.sketch import MOST, Sketch, spread
 from stress.bench.cache_traces import (
     cache_hit_ratio,
@@ -225,3 +226,44 @@ def test_nobody_shields_others_for_ever(ct: Any, cache_type: Any, seed: int) -> 
 
     asked = read_trace("corda")[:20_000] + read_trace("loop")[:60_000]
     assert cache_hit_ratio(Seeded(513), asked) >= 41.0
+
+
+@pytest.mark.parametrize(
+    ("of_the_lru", "of_another", "advised"),
+    [
+        (0.0, 0.0, 0.15),
+        (0.0, 1.0, 0.02),
+        (100.0, 100.0 * AHEAD - 1.0, 1.0),
+        (100.0, 100.0 * AHEAD, 0.02),
+    ],
+)
+def test_an_lru_unless_another_is_clearly_ahead(
+    of_the_lru: float, of_another: float, advised: float
+) -> None:
+    miniatures = Miniatures(100, 8, Sketch(), seed=1)
+    miniatures.asked(Entry(1, 1, 1, None, inf, inf, 0.0, inf, 1))
+    for mini, share in zip(miniatures._minis, SHARES, strict=True):
+        mini.hits = {1.0: of_the_lru, 0.02: of_another}.get(share, 0.0)
+    assert miniatures.advice(0.15) == advised
+
+
+@pytest.mark.parametrize("_again", range(3))
+def test_what_an_lru_is_good_at(cache_type: Any, _again: int) -> None:
+    """Back and forth: what was asked for last is asked for next, from the end of each way on."""
+    cache, known, hits, of_the_lru = cache_type(200), OrderedDict[int, None](), 0, 0
+    way = range(500)
+    for key in (key for _ in range(20) for part in (way, reversed(way)) for key in part):
+        if cache.get(key) is None:
+            cache.set(key, 1)
+        else:
+            hits += 1
+        if key in known:
+            of_the_lru += 1
+            known.move_to_end(key)
+        else:
+            known[key] = None
+            if len(known) > 200:
+                known.popitem(last=False)
+    assert (
+        hits >= of_the_lru - 300
+    )  # of 7,800: what the first fill costs, and no more

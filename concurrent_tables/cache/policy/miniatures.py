@@ -9,7 +9,9 @@ always warm, so a change of the requests shows at once. (Waldspurger, Saemundsso
 "Cache Modeling and Optimization using Miniature Simulations", USENIX ATC 2017; Einziger, Eytan, Friedman
 and Manes, "Adaptive Software Cache Management", Middleware 2018, compare both ways.)
 
-The widest window makes an LRU of its miniature: where an LRU would do better, the cache becomes one.
+The widest window makes an LRU of its miniature: where an LRU would do better, the cache becomes one. So it
+does where none of the others is clearly ahead: what the samples leave to chance then costs nothing, and a
+cache that went from one share to another and back would lose hits each time.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ __all__ = ["FIRST_SHARE", "Miniatures"]
 SHARES = (0.0, 0.02, 0.06, 0.15, 0.35, 0.65, 1.0)  # of the windows
 FIRST_SHARE = 0.0
 ENTRIES = 512  # of a miniature, unless the cache is smaller
-MEMORY = 0.9  # what is left of the hits of one sample of requests in the next
+MEMORY = 0.97  # what is left of the hits of one sample of requests in the next
+AHEAD = 1.03  # times as many hits as those of the LRU are clearly more
 
 _ALL = 1 << 64
 
@@ -94,9 +97,11 @@ class Miniatures:
         self._asked = 0
         self._sample = min(2 * self._sample, self._most)
         best = most = -1.0
+        lru = 0.0
         for mini in self._minis:
             ahead = mini.hits > most
             if ahead or (mini.hits == most and mini.segments.share == share):
                 best, most = mini.segments.share, mini.hits
+            lru = mini.hits  # in the end that of the widest window
             mini.hits *= MEMORY
-        return best
+        return best if most >= lru * AHEAD else SHARES[-1]
