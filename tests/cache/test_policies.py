@@ -264,6 +264,4 @@ def test_what_an_lru_is_good_at(cache_type: Any, _again: int) -> None:
             known[key] = None
             if len(known) > 200:
                 known.popitem(last=False)
-    assert (
-        hits >= of_the_lru - 300
-    )  # of 7,800: what the first fill costs, and no more
+    assert hits >= of_the_lru - 300  # of 7,800: what the first fill costs, and no more
