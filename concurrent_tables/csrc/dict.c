@@ -139,7 +139,7 @@ ct_dict_popitem(ct_table *t, PyObject **key, PyObject **value)
     if (ix >= 0) {
         *key = ct_entry_key(ct_load_relaxed(&t->keys), ix);
         Py_INCREF(*key);
-        status = ct_delete_held(t, &pending, ix, NULL, value);
+        status = ct_delete_held(t, &pending, ix, -1, NULL, value);
         if (status == CT_DONE) {
             Py_INCREF(*value);
         }

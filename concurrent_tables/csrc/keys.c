@@ -167,7 +167,7 @@ ct_keys_crowded_at(const ct_keys *keys, Py_hash_t hash, Py_ssize_t used)
 {
     size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;
     for (Py_ssize_t visits = 1; ct_index_get(keys, i) != CT_EMPTY; visits++) {
-        if (visits > CT_CROWDED && visits * visits > used) {
+        if (ct_keys_too_many(visits, used)) {
             return 1;
         }
         CT_NEXT_SLOT(i, perturb, mask);
@@ -176,19 +176,25 @@ ct_keys_crowded_at(const ct_keys *keys, Py_hash_t hash, Py_ssize_t used)
 }
 
 void
-ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
+ct_keys_append_at(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value, size_t slot)
 {
     Py_ssize_t ix = ct_load_relaxed(&keys->nentries);
     CT_ASSERT(ix < keys->capacity && ct_keys_admits(keys, key));
     CT_POINT(entry_write);
     write_entry(keys, ix, key, hash, value);
     keys->top = ix + 1;
-    size_t slot = empty_slot(keys, hash);
+    CT_ASSERT(slot == empty_slot(keys, hash));
     ct_tags(keys)[slot] = ct_tag_of(hash);
     CT_POINT(index_publish);
     ct_index_publish(keys, slot, ix); /* I3: the entry is complete, and so is the tag */
     /* Last: whoever counts this entry as seen (ct_place) must be able to find it by probing. */
     ct_store_release(&keys->nentries, ix + 1);
+}
+
+void
+ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    ct_keys_append_at(keys, key, hash, value, empty_slot(keys, hash));
 }
 
 /* The index of an unpublished block whose entries are all live. */

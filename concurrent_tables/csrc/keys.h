@@ -170,19 +170,31 @@ ct_index_publish(ct_keys *keys, size_t i, Py_ssize_t ix)
 
 /* -- probing ------------------------------------------------------------------------------------ */
 
-/* Where a probe stopped, so that it can go on after user code has compared. */
+/* Where a probe stopped: so that it can go on after user code has compared, and so that a writer need not
+ * walk the same way again. */
 typedef struct {
-    size_t i, perturb;
-    Py_ssize_t ix; /* with CT_COMPARE: the entry to compare */
+    size_t i, perturb;   /* i: the slot of a hit; the empty one of a miss */
+    Py_ssize_t ix;       /* with CT_COMPARE: the entry to compare */
+    Py_ssize_t visits;   /* slots of other keys passed; counted for writers only */
 } ct_probe_state;
+
+#define CT_STOPPED(write, at, slot, passed)                                                        \
+    do {                                                                                           \
+        if (write) { /* a constant: readers keep nothing */                                        \
+            (at)->i = (slot);                                                                      \
+            (at)->visits = (passed);                                                               \
+        }                                                                                          \
+    } while (0)
 
 /* Entry of exact str `key` in a unicode block, or CT_MISS: nothing here ever needs user code. */
 #define CT_PROBE_STR(NAME, TYPE)                                                                   \
-    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)       \
+    CT_INLINE Py_ssize_t NAME(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write,       \
+                              ct_probe_state *at)                                                  \
     {                                                                                              \
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_str_entry *entries = ct_str_entries(keys);                                        \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
+        Py_ssize_t visits = 0;                                                                     \
         const uint8_t *tags = (const uint8_t *)(index + mask + 1), tag = ct_tag_of(hash);          \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
@@ -195,13 +207,16 @@ typedef struct {
                     if (candidate == key                                                           \
                         || (ct_str_hash(candidate) == hash                                         \
                             && ct_str_equal(candidate, key) == CT_EQUAL)) {                        \
+                        CT_STOPPED(write, at, i, visits);                                          \
                         return ix;                                                                 \
                     }                                                                              \
                 }                                                                                  \
             }                                                                                      \
             else if (ix == CT_EMPTY) {                                                             \
+                CT_STOPPED(write, at, i, visits);                                                  \
                 return CT_MISS;                                                                    \
             }                                                                                      \
+            visits += write;                                                                       \
             CT_NEXT_SLOT(i, perturb, mask);                                                        \
         }                                                                                          \
     }
@@ -220,6 +235,7 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
         const _Atomic(TYPE) *index = (const _Atomic(TYPE) *)keys->index;                           \
         const ct_any_entry *entries = ct_any_entries(keys);                                        \
         size_t mask = ct_mask(keys), perturb = (size_t)hash, i = perturb & mask;                   \
+        Py_ssize_t visits = 0;                                                                     \
         const uint8_t *tags = (const uint8_t *)(index + mask + 1), tag = ct_tag_of(hash);          \
         for (;;) {                                                                                 \
             Py_ssize_t ix = (Py_ssize_t)ct_load_acquire((_Atomic(TYPE) *)&index[i]);               \
@@ -230,24 +246,28 @@ CT_PROBE_STR(ct_probe_str64, int64_t)
                         CT_PREFETCH_FOR_WRITE(entry);                                              \
                     }                                                                              \
                     if (entry->key == key) {                                                       \
+                        CT_STOPPED(write, at, i, visits);                                          \
                         return ix;                                                                 \
                     }                                                                              \
                     if (entry->hash == hash) {                                                     \
                         int order = ct_compare(entry->key, key);                                   \
                         if (order == CT_EQUAL) {                                                   \
+                            CT_STOPPED(write, at, i, visits);                                      \
                             return ix;                                                             \
                         }                                                                          \
                         if (order == CT_UNKNOWN) {                                                 \
                             CT_NEXT_SLOT(i, perturb, mask);                                        \
-                            *at = (ct_probe_state){i, perturb, ix};                                \
+                            *at = (ct_probe_state){i, perturb, ix, visits + write};                \
                             return CT_COMPARE;                                                     \
                         }                                                                          \
                     }                                                                              \
                 }                                                                                  \
             }                                                                                      \
             else if (ix == CT_EMPTY) {                                                             \
+                CT_STOPPED(write, at, i, visits);                                                  \
                 return CT_MISS;                                                                    \
             }                                                                                      \
+            visits += write;                                                                       \
             CT_NEXT_SLOT(i, perturb, mask);                                                        \
         }                                                                                          \
     }
@@ -263,7 +283,7 @@ void ct_probe_start(const ct_keys *keys, Py_hash_t hash, ct_probe_state *at);
 
 /* The lookup that runs no user code: entry number, CT_MISS, or CT_COMPARE, from where ct_probe_resume goes
  * on.  `write`: the value is about to be replaced, so fetch the entry's line once, to own it, and not
- * first to read and then to write. */
+ * first to read and then to write; and tell in `at` which slot it is. */
 CT_INLINE Py_ssize_t
 ct_probe_at(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write, ct_probe_state *at)
 {
@@ -271,13 +291,13 @@ ct_probe_at(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write, ct_pr
         if (CT_LIKELY(PyUnicode_CheckExact(key))) {
             switch (keys->width) {
             case 0:
-                return ct_probe_str8(keys, key, hash, write);
+                return ct_probe_str8(keys, key, hash, write, at);
             case 1:
-                return ct_probe_str16(keys, key, hash, write);
+                return ct_probe_str16(keys, key, hash, write, at);
             case 2:
-                return ct_probe_str32(keys, key, hash, write);
+                return ct_probe_str32(keys, key, hash, write, at);
             default:
-                return ct_probe_str64(keys, key, hash, write);
+                return ct_probe_str64(keys, key, hash, write, at);
             }
         }
         ct_probe_start(keys, hash, at);
@@ -296,16 +316,10 @@ ct_probe_at(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write, ct_pr
 }
 
 CT_INLINE Py_ssize_t
-ct_probe_for(const ct_keys *keys, PyObject *key, Py_hash_t hash, int write)
-{
-    ct_probe_state at;
-    return ct_probe_at(keys, key, hash, write, &at);
-}
-
-CT_INLINE Py_ssize_t
 ct_probe(const ct_keys *keys, PyObject *key, Py_hash_t hash)
 {
-    return ct_probe_for(keys, key, hash, 0);
+    ct_probe_state at;
+    return ct_probe_at(keys, key, hash, 0, &at);
 }
 
 /* -- blocks: memory ----------------------------------------------------------------------------- */
@@ -322,9 +336,18 @@ size_t ct_keys_nbytes(const ct_keys *keys);
 
 /* Append a new entry; steals both references.  Room is there, and the kind admits the key. */
 void ct_keys_append(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value);
+/* The same where the first empty slot for the hash is known. */
+void ct_keys_append_at(ct_keys *keys, PyObject *key, Py_hash_t hash, PyObject *value, size_t slot);
 /* Whether an insertion would pass too many slots of deleted keys: slots are never used again (I2), so a
  * key that comes and goes would make its own probe sequence longer each time. */
 int ct_keys_crowded_at(const ct_keys *keys, Py_hash_t hash, Py_ssize_t used);
+/* The same where so many slots would be passed. */
+CT_INLINE int
+ct_keys_too_many(Py_ssize_t visits, Py_ssize_t used)
+{
+    return visits > CT_CROWDED && visits * visits > used;
+}
+
 /* The index slot of live entry ix. */
 CT_INLINE size_t
 ct_keys_slot_of(const ct_keys *keys, Py_ssize_t ix, Py_hash_t hash)

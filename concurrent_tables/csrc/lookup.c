@@ -77,6 +77,7 @@ ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject
         uint64_t writes = self->writes;
         place->block = ct_present_block(t);
         place->seen = ct_load_acquire(&place->block.keys->nentries);
+        place->slot = -1;
         CT_POINT(place_seen);
         place->ix = search_block(t, self, &place->block, key, hash);
         if (place->ix == CT_ERROR) {
@@ -141,11 +142,15 @@ ct_get_slow(ct_table *t, PyObject *key, Py_hash_t hash, PyObject **value)
 }
 
 Py_ssize_t
-ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place)
+ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
     if (place->block.keys == NULL) {
-        return ct_probe(keys, key, hash);
+        ct_probe_state at = {.visits = 0};
+        Py_ssize_t ix = ct_probe_at(keys, key, hash, 1, &at);
+        place->slot = (Py_ssize_t)at.i;
+        place->visits = at.visits;
+        return ix;
     }
     if (!ct_same_block(t, &place->block)) {
         return CT_RESTART;
@@ -155,6 +160,9 @@ ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place)
     }
     /* A miss stands if nothing with this hash was appended since. */
     Py_ssize_t count = ct_load_relaxed(&keys->nentries);
+    if (count != place->seen) {
+        place->slot = -1; /* may be taken: every entry takes one before it counts */
+    }
     for (Py_ssize_t ix = place->seen; ix < count; ix++) {
         if (ct_entry_value(keys, ix) == NULL || ct_entry_hash(keys, ix) != hash) {
             continue;

@@ -157,41 +157,10 @@ ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash)
     return walk.at;
 }
 
-/* Write a slot's hash and key word; the slot counts as used up. */
-static void
-fill_slot(ct_set_keys *block, Py_hash_t hash, size_t slot, uintptr_t word)
-{
-    if (ct_load_relaxed(&block->slots[slot].key) == 0) {
-        CT_ASSERT(ct_set_room(block) > 0);
-        block->slots[slot].hash = hash;
-        ct_add_relaxed(&block->fill, 1);
-    }
-    CT_ASSERT(block->slots[slot].hash == hash);
-    CT_POINT(set_key_publish);
-    ct_store_release(&block->slots[slot].key, word); /* I3: the slot is complete */
-}
-
-void
-ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
-{
-    fill_slot(block, item.hash, slot, (uintptr_t)item.key);
-    ct_store_release(&block->used, ct_set_count(block) + 1);
-}
-
 void
 ct_set_append(ct_set_keys *block, ct_set_item item)
 {
     ct_set_place(block, item, ct_set_vacancy(block, item.hash));
-}
-
-PyObject *
-ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
-{
-    PyObject *key = (PyObject *)ct_load_relaxed(&block->slots[slot].key);
-    CT_POINT(set_key_dead);
-    ct_store_release(&block->slots[slot].key, CT_DEAD);
-    ct_store_release(&block->used, ct_set_count(block) - 1);
-    return key;
 }
 
 /* -- changes with marks ------------------------------------------------------------------------- */
@@ -212,7 +181,7 @@ ct_set_mark_leaving(ct_set_keys *block, Py_ssize_t slot)
 void
 ct_set_mark_entering(ct_set_keys *block, ct_set_item item, size_t slot)
 {
-    fill_slot(block, item.hash, slot, (uintptr_t)item.key | CT_ENTERING);
+    ct_set_fill(block, item.hash, slot, (uintptr_t)item.key | CT_ENTERING);
 }
 
 /* Here the change happens, for all its keys at once. */

@@ -278,11 +278,40 @@ ct_set_is_vacant(const ct_set_keys *block, size_t slot, Py_hash_t hash)
 /* The slot for an absent key: the first one of its sequence that is empty, or dead and of its
  * hash. */
 size_t ct_set_vacancy(const ct_set_keys *block, Py_hash_t hash);
+/* Write a slot's hash and key word; the slot counts as used up. */
+CT_INLINE void
+ct_set_fill(ct_set_keys *block, Py_hash_t hash, size_t slot, uintptr_t word)
+{
+    if (ct_load_relaxed(&block->slots[slot].key) == 0) {
+        CT_ASSERT(ct_set_room(block) > 0);
+        block->slots[slot].hash = hash;
+        ct_add_relaxed(&block->fill, 1);
+    }
+    CT_ASSERT(block->slots[slot].hash == hash);
+    CT_POINT(set_key_publish);
+    ct_store_release(&block->slots[slot].key, word); /* I3: the slot is complete */
+}
+
 /* Fill such a slot; steals the reference.  Room is there. */
-void ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot);
+CT_INLINE void
+ct_set_place(ct_set_keys *block, ct_set_item item, size_t slot)
+{
+    ct_set_fill(block, item.hash, slot, (uintptr_t)item.key);
+    ct_store_release(&block->used, ct_set_count(block) + 1);
+}
+
 void ct_set_append(ct_set_keys *block, ct_set_item item); /* both */
 /* Make a slot's element dead; whoever calls has the reference to drop now. */
-PyObject *ct_set_kill(ct_set_keys *block, Py_ssize_t slot);
+CT_INLINE PyObject *
+ct_set_kill(ct_set_keys *block, Py_ssize_t slot)
+{
+    PyObject *key = (PyObject *)ct_load_relaxed(&block->slots[slot].key);
+    CT_POINT(set_key_dead);
+    ct_store_release(&block->slots[slot].key, CT_DEAD);
+    ct_store_release(&block->used, ct_set_count(block) - 1);
+    return key;
+}
+
 /* A change with marks: begin; any number of the two others; decide; end each of those. */
 void ct_set_begin_marks(ct_set_keys *block);
 void ct_set_mark_leaving(ct_set_keys *block, Py_ssize_t slot);

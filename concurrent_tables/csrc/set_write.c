@@ -31,13 +31,10 @@ place_init(set_place *place)
 }
 
 /* Unlocked and unpinned: may run finalizers. */
-static void
-place_clear(set_place *place)
+CT_NOINLINE static void
+place_clear_used(set_place *place)
 {
     set_place mine = *place;
-    if (mine.block == NULL) {
-        return;
-    }
     mine.others = mine.others == place->first ? mine.first : mine.others;
     place_init(place);
     for (Py_ssize_t i = 0; i < mine.count; i++) {
@@ -48,6 +45,14 @@ place_clear(set_place *place)
     }
     Py_XDECREF(mine.found);
     ct_set_release(mine.block);
+}
+
+CT_INLINE void
+place_clear(set_place *place)
+{
+    if (CT_UNLIKELY(place->block != NULL)) {
+        place_clear_used(place);
+    }
 }
 
 /* Note a key that is not the one looked for; steals the reference.  0, or -1 without memory. */
@@ -440,16 +445,16 @@ change_one(ct_set_table *s, ct_set_item item, glimpse *seen, int remove)
 static Py_ssize_t
 glance(ct_set_table *s, ct_set_item item, glimpse *seen)
 {
+    seen->block = NULL;
+    if (!CT_FT || !ct_is_shared(&s->base)) {
+        return CT_COMPARE; /* the section is no dearer, and notes who comes */
+    }
     ct_record *self = ct_enter(&s->base);
     if (self == NULL) {
         return CT_ERROR;
     }
-    Py_ssize_t slot = CT_COMPARE;
-    seen->block = NULL;
-    if (CT_FT && ct_is_shared(&s->base)) { /* else the section is no dearer */
-        seen->version = ct_load_acquire(&s->base.version); /* before the block: nothing is older */
-        slot = look(seen, ct_set_block(s), item);
-    }
+    seen->version = ct_load_acquire(&s->base.version); /* before the block: nothing is older */
+    Py_ssize_t slot = look(seen, ct_set_block(s), item);
     ct_unpin(self);
     return slot;
 }

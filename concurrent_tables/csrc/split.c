@@ -350,7 +350,7 @@ equal_name(ct_split *s, ct_shared *shared, PyObject *key, Py_hash_t hash)
 CT_INLINE Py_ssize_t
 find_name(ct_split *s, ct_shared *shared, PyObject *key, Py_hash_t hash)
 {
-    return CT_LIKELY(PyUnicode_CheckExact(key)) ? ct_probe_str8(shared->keys, key, hash, 0)
+    return CT_LIKELY(PyUnicode_CheckExact(key)) ? ct_probe_str8(shared->keys, key, hash, 0, NULL)
                                                 : equal_name(s, shared, key, hash);
 }
 
@@ -394,7 +394,7 @@ get_any(ct_split *s, PyObject *key, Py_hash_t hash, PyObject **value)
 CT_INLINE PyObject *
 compact_value(ct_split *s, uint64_t word, PyObject *key, Py_hash_t hash)
 {
-    Py_ssize_t ix = ct_probe_str8(ct_shared_numbered(CT_WORD_ID(word))->keys, key, hash, 0);
+    Py_ssize_t ix = ct_probe_str8(ct_shared_numbered(CT_WORD_ID(word))->keys, key, hash, 0, NULL);
     return ix >= 0 && ix < CT_WORD_CAPACITY(word)
                ? (PyObject *)ct_load_acquire(&ct_split_values(s)[ix])
                : NULL;

@@ -98,7 +98,7 @@ append_name(ct_shared *shared, PyObject *name, Py_hash_t hash)
     CT_POINT_LOCK(&shared->mutex);
     PyMutex_Lock(&shared->mutex);
 #endif
-    ix = ct_probe_str8(keys, name, hash, 0);
+    ix = ct_probe_str8(keys, name, hash, 0, NULL);
     if (ix == CT_MISS && ct_shared_count(shared) < CT_NAMES_MAX) {
         ix = ct_shared_count(shared);
         Py_INCREF(name);
@@ -115,7 +115,7 @@ append_name(ct_shared *shared, PyObject *name, Py_hash_t hash)
 Py_ssize_t
 ct_shared_index(ct_shared *shared, PyObject *name, Py_hash_t hash, int append)
 {
-    Py_ssize_t ix = ct_probe_str8(shared->keys, name, hash, 0);
+    Py_ssize_t ix = ct_probe_str8(shared->keys, name, hash, 0, NULL);
     return ix != CT_MISS || !append ? ix : append_name(shared, name, hash);
 }
 
@@ -154,7 +154,7 @@ shared_contains(PyObject *self, PyObject *name)
         return -1;
     }
     if (PyUnicode_CheckExact(name)) {
-        return ct_probe_str8(shared->keys, name, hash, 0) != CT_MISS;
+        return ct_probe_str8(shared->keys, name, hash, 0, NULL) != CT_MISS;
     }
     ct_probe_state at;
     Py_ssize_t ix;

@@ -358,18 +358,6 @@ ct_pending_reserve(ct_pending *pending, Py_ssize_t drops)
     return pending->more == NULL ? CT_NO_MEMORY : 0;
 }
 
-void
-ct_pending_drop(ct_pending *pending, PyObject *o)
-{
-    if (pending->more != NULL) {
-        pending->more[pending->nmore++] = o;
-    }
-    else {
-        CT_ASSERT(pending->ndrops < 4);
-        pending->drops[pending->ndrops++] = o;
-    }
-}
-
 static size_t
 snapshot_nbytes(ct_state *st, PyObject *snapshot)
 {

@@ -238,14 +238,17 @@ typedef struct {
     ct_block_id block; /* without keys: nothing looked up yet */
     Py_ssize_t ix; /* entry, or CT_MISS */
     Py_ssize_t seen; /* entries there were when it began */
+    Py_ssize_t slot; /* of the index: the entry's, or the empty one where the key would go; -1: not known */
+    Py_ssize_t visits; /* with it: slots of other keys passed on the way */
 } ct_place;
 
 /* Look the key up unlocked, comparing with user code where needed.  `value`, if not NULL, gets a new
  * reference or NULL.  0, or -1 with an error. */
 int ct_resolve(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place, PyObject **value);
-#define CT_NO_PLACE ((ct_place){{NULL, 0}, CT_MISS, 0})
-/* Under the section: entry, CT_MISS, CT_COMPARE (resolve first), CT_RESTART (the place is stale). */
-Py_ssize_t ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, const ct_place *place);
+#define CT_NO_PLACE ((ct_place){{NULL, 0}, CT_MISS, 0, -1, 0})
+/* Under the section: entry, CT_MISS, CT_COMPARE (resolve first), CT_RESTART (the place is stale).  The slot in
+ * `place` is right until the next change. */
+Py_ssize_t ct_locate(ct_table *t, PyObject *key, Py_hash_t hash, ct_place *place);
 
 /* -- the writer's section ----------------------------------------------------------------------- */
 
@@ -373,7 +376,18 @@ ct_pending_init(ct_pending *pending, ct_table *t)
 
 /* Make room for the drops of a bulk change; 0 or CT_NO_MEMORY. */
 int ct_pending_reserve(ct_pending *pending, Py_ssize_t drops);
-void ct_pending_drop(ct_pending *pending, PyObject *o); /* steals */
+CT_INLINE void
+ct_pending_drop(ct_pending *pending, PyObject *o) /* steals */
+{
+    if (CT_UNLIKELY(pending->more != NULL)) {
+        pending->more[pending->nmore++] = o;
+    }
+    else {
+        CT_ASSERT(pending->ndrops < 4);
+        pending->drops[pending->ndrops++] = o;
+    }
+}
+
 void ct_pending_block(ct_pending *pending, ct_keys *keys); /* steals the table's hold */
 void ct_pending_finish_slow(ct_pending *pending);
 
@@ -417,11 +431,15 @@ void ct_replace_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh);
 /* Put `fresh` (with `used` entries of its own) in place of the block and its contents. */
 void ct_exchange_block_held(ct_table *t, ct_pending *pending, ct_keys *fresh, Py_ssize_t used);
 
-int ct_insert_held(ct_table *t, ct_pending *p, PyObject *key, Py_hash_t hash, PyObject *value);
+/* `place`: where the key is not, as ct_locate told. */
+int ct_insert_held(ct_table *t, ct_pending *p, PyObject *key, Py_hash_t hash, PyObject *value,
+                   const ct_place *place);
 /* `same`: only if the value is this very object (else CT_NOT_MET).  *old is borrowed from `p`. */
 int ct_overwrite_held(ct_table *t, ct_pending *p, Py_ssize_t ix, PyObject *value, PyObject *same,
                       PyObject **old);
-int ct_delete_held(ct_table *t, ct_pending *p, Py_ssize_t ix, PyObject *same, PyObject **old);
+/* `slot`: the entry's, or -1 when it is not known. */
+int ct_delete_held(ct_table *t, ct_pending *p, Py_ssize_t ix, Py_ssize_t slot, PyObject *same,
+                   PyObject **old);
 Py_ssize_t ct_last_live_held(ct_table *t); /* youngest entry, or CT_MISS */
 
 /* -- one key, one atomic step ------------------------------------------------------------------- */

@@ -7,7 +7,7 @@ static int must_freeze(ct_table *t);
 /* -- commit ------------------------------------------------------------------------------------- */
 
 /* May overwrites go without the section again? */
-static void
+CT_NOINLINE static void
 relax_held(ct_table *t, int overwrite)
 {
     if (ct_load_relaxed(&t->lockfree) || t->log != NULL || t->gate != NULL
@@ -34,7 +34,7 @@ relax_held(ct_table *t, int overwrite)
     ct_store_release(&t->lockfree, 1);
 }
 
-static void
+CT_INLINE void
 commit(ct_table *t, ct_pending *pending, int rekeyed, int overwrite)
 {
     CT_POINT(commit);
@@ -160,31 +160,43 @@ ct_reserve_held(ct_table *t, ct_pending *pending, Py_ssize_t more, int unicode)
 /* -- entries ------------------------------------------------------------------------------------ */
 
 static int
-must_compact(ct_table *t, const ct_keys *keys, PyObject *key, Py_hash_t hash)
+must_compact(ct_table *t, const ct_keys *keys, PyObject *key, Py_hash_t hash, const ct_place *place)
 {
     if (CT_UNLIKELY(ct_keys_room(keys) == 0 || !ct_keys_admits(keys, key))) {
         return 1;
     }
     Py_ssize_t used = ct_used(t), dead = ct_load_relaxed(&keys->nentries) - used;
-    return CT_UNLIKELY(dead >= CT_CROWDED) && ct_keys_crowded_at(keys, hash, used);
+    if (dead < CT_CROWDED) {
+        return 0;
+    }
+    return place->slot >= 0 ? ct_keys_too_many(place->visits, used)
+                            : ct_keys_crowded_at(keys, hash, used);
 }
 
 int
-ct_insert_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, PyObject *value)
+ct_insert_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, PyObject *value,
+               const ct_place *place)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
+    Py_ssize_t slot = place->slot;
     if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
         return CT_NO_MEMORY;
     }
-    if (CT_UNLIKELY(must_compact(t, keys, key, hash))) {
+    if (CT_UNLIKELY(must_compact(t, keys, key, hash, place))) {
         if (compact_held(t, pending, 1, PyUnicode_CheckExact(key)) < 0) {
             return CT_NO_MEMORY;
         }
         keys = ct_load_relaxed(&t->keys);
+        slot = -1;
     }
     Py_INCREF(key);
     Py_INCREF(value);
-    ct_keys_append(keys, key, hash, value);
+    if (CT_LIKELY(slot >= 0)) {
+        ct_keys_append_at(keys, key, hash, value, (size_t)slot);
+    }
+    else {
+        ct_keys_append(keys, key, hash, value);
+    }
     ct_add_relaxed(&t->used, 1);
     ct_event_held(t, pending, CT_KIND_ADDED, key, NULL, value);
     commit(t, pending, 1, 0);
@@ -234,20 +246,24 @@ ct_overwrite_held(ct_table *t, ct_pending *pending, Py_ssize_t ix, PyObject *val
 }
 
 int
-ct_delete_held(ct_table *t, ct_pending *pending, Py_ssize_t ix, PyObject *same, PyObject **old)
+ct_delete_held(ct_table *t, ct_pending *pending, Py_ssize_t ix, Py_ssize_t slot, PyObject *same,
+               PyObject **old)
 {
     ct_keys *keys = ct_load_relaxed(&t->keys);
     if (CT_UNLIKELY(ct_event_reserve_held(t, pending) < 0)) {
         return CT_NO_MEMORY;
     }
     PyObject *key = ct_entry_key(keys, ix);
-    size_t slot = ct_keys_slot_of(keys, ix, ct_entry_hash(keys, ix));
+    if (slot < 0) {
+        slot = (Py_ssize_t)ct_keys_slot_of(keys, ix, ct_entry_hash(keys, ix));
+    }
+    CT_ASSERT(ct_index_get(keys, (size_t)slot) == ix);
     *old = take_value(t, ct_value_slot(keys, ix), same, NULL);
     if (*old == NULL) {
         return CT_NOT_MET;
     }
     CT_POINT(index_dummy);
-    ct_index_publish(keys, slot, CT_DUMMY);
+    ct_index_publish(keys, (size_t)slot, CT_DUMMY);
     if (ix == keys->bottom) {
         keys->bottom = ix + 1;
     }
@@ -406,9 +422,10 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change, ct_
         ct_block_id block = ct_present_block(t);
         ct_keys *keys = block.keys;
         Py_ssize_t seen = ct_load_acquire(&keys->nentries);
-        Py_ssize_t ix = ct_probe_for(keys, key, hash, 1);
+        ct_probe_state at = {.visits = 0};
+        Py_ssize_t ix = ct_probe_at(keys, key, hash, 1, &at);
         if (ix == CT_MISS) {
-            *place = (ct_place){block, CT_MISS, seen};
+            *place = (ct_place){block, CT_MISS, seen, (Py_ssize_t)at.i, at.visits};
         }
         if (ix >= 0) {
             ct_stripe *stripe = stripe_of(t, self, alone);
@@ -433,20 +450,21 @@ try_overwrite(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change, ct_
 
 static int
 change_held(ct_table *t, ct_pending *pending, PyObject *key, Py_hash_t hash, Py_ssize_t ix,
-            ct_change *change)
+            const ct_place *place, ct_change *change)
 {
     if (ix == CT_MISS) {
         if (change->condition == CT_IF_PRESENT || change->condition == CT_IF_SAME) {
             return CT_NOT_MET;
         }
-        return change->new_value == NULL ? CT_DONE
-                                         : ct_insert_held(t, pending, key, hash, change->new_value);
+        return change->new_value == NULL
+                   ? CT_DONE
+                   : ct_insert_held(t, pending, key, hash, change->new_value, place);
     }
     PyObject *old = NULL, *same = change->condition == CT_IF_SAME ? change->same : NULL;
     int status = CT_NOT_MET;
     if (change->condition != CT_IF_ABSENT) {
         status = change->new_value == NULL
-                     ? ct_delete_held(t, pending, ix, same, &old)
+                     ? ct_delete_held(t, pending, ix, place->slot, same, &old)
                      : ct_overwrite_held(t, pending, ix, change->new_value, same, &old);
     }
     if (change->want_old && status >= CT_NOT_MET) {
@@ -482,7 +500,7 @@ ct_change_entry(ct_table *t, PyObject *key, Py_hash_t hash, ct_change *change)
         }
         Py_ssize_t ix = ct_locate(t, key, hash, &place);
         if (CT_LIKELY(ix >= CT_MISS)) {
-            status = change_held(t, &pending, key, hash, ix, change);
+            status = change_held(t, &pending, key, hash, ix, &place, change);
             ct_unlock(&section);
             break;
         }
