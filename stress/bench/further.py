@@ -18,6 +18,9 @@ from .snapshots import measure_snapshots
 __all__ = ["ChildError", "run_job"]
 
 _CHILD_SECONDS = 600
+# Without the GIL the interpreter's allocator (mimalloc) gives freed pages back a while later; so that
+# resident sizes do not depend on when, in those children at once.
+_AT_ONCE = {"MIMALLOC_PURGE_DELAY": "0"}
 _UNITS = {"memory": "bytes per item", "records": "bytes per record", "growth": "MiB"}
 
 
@@ -41,7 +44,8 @@ def run_job(
         return
     for one in chosen:
         try:
-            figures = _in_child(_arguments(job, one))
+            at_once = _AT_ONCE if job.measure in ("memory", "records") else {}
+            figures = _in_child(_arguments(job, one), at_once)
         except (ChildError, ValueError) as error:
             yield f"{job.name}: {one.name}: {error}"
             continue
@@ -78,12 +82,12 @@ def _arguments(job: Job, one: Contestant) -> list[str]:
     return [job.measure, one.name, job.family, job.kind, str(job.count)]
 
 
-def _in_child(arguments: list[str]) -> dict[str, float]:
+def _in_child(arguments: list[str], environment: dict[str, str]) -> dict[str, float]:
     """Run child.py in an interpreter like this one, with the same modules to import."""
     try:
         done = subprocess.run(
             child_command(f"{__package__}.child", *arguments),
-            env=child_environment(),
+            env=child_environment(**environment),
             capture_output=True,
             text=True,
             timeout=_CHILD_SECONDS,
