@@ -72,6 +72,17 @@ def misses_are_looked_at_again() -> None:
 
 
 @parallel
+def slots_of_misses_are_looked_for_again() -> None:
+    """Two threads miss keys that go to one slot of the index; the first to insert takes it."""
+    table = share(serial.ct.ConcurrentDict({0: "old"}))
+    bodies = [lambda: table.__setitem__(1, "first"), lambda: table.__setitem__(1 + 2**20, "second")]
+    scripted([(0, "lock_wait"), (1, None), (0, None)], *bodies)
+    assert list(table.items()) == [(0, "old"), (1 + 2**20, "second"), (1, "first")], table
+    assert table.get(1 + 2**20) == "second", table
+    serial.ct.inspect_table(table).check()
+
+
+@parallel
 def guards_validate_what_they_use() -> None:
     """A guard that another thread refreshes meanwhile does not answer from its old memory."""
     table = serial.ct.ConcurrentDict(a=0)
