@@ -1,13 +1,16 @@
 /* How large the window should be; the specification is cache/policy/miniatures.py. */
 #include "cache_policy.h"
 
-enum { ENTRIES = 512, SHARES = 7, FIRST_BUCKETS = 64 };
-#define MEMORY 0.97
+enum { ENTRIES = 512, SAMPLES = 8, SHARES = 7, LRU = SHARES - 1, KEPT = 3, FIRST_BUCKETS = 64 };
+#define MEMORY 0.996 /* what is left of the hits of one sample in the next */
 #define AHEAD 1.03 /* times as many hits as those of the LRU are clearly more */
+#define HURDLE 0.125 /* entries of a miniature: the lead that it takes to leave the LRU */
+#define LESS_SURE 1.2 /* times that, each time that the miniatures see half as many of the keys */
+#define PATIENCE 1.25 /* entries of a miniature: how far behind what came first is still kept */
 #define ALL 18446744073709551616.0 /* 2**64 */
 
 static const double shares[SHARES] = {0.0, 0.02, 0.06, 0.15, 0.35, 0.65, 1.0};
-const double ct_first_share = 0.0;
+const double ct_first_share = 1.0, ct_kept_share = 0.15; /* the last of the shares, and the KEPT one */
 
 typedef struct {
     ct_item item;
@@ -22,13 +25,15 @@ typedef struct {
     ct_slab nodes;
     uint32_t *buckets; /* by hash */
     uint32_t nbuckets, count;
-    double hits;
+    double hits, memory, lead;
 } miniature;
 
 struct ct_miniatures {
     int64_t entries, asked, sample, most;
     uint64_t seed, limit;
-    int all; /* every key is in the sample */
+    double hurdle, behind;
+    int all;  /* every key is in the sample */
+    int keep; /* the cache keeps what came first */
     miniature minis[SHARES];
 };
 
@@ -134,7 +139,11 @@ ct_miniatures_new(int64_t maxsize, int64_t entries, const ct_sketch *sketch, uin
     minis->all = part == 1.0;
     minis->limit = minis->all ? 0 : (uint64_t)(part * ALL);
     minis->most = entries < ENTRIES ? entries : ENTRIES;
-    minis->sample = minis->most / 8 > 1 ? minis->most / 8 : 1;
+    minis->sample = minis->most / SAMPLES > 1 ? minis->most / SAMPLES : 1;
+    minis->hurdle = HURDLE * (double)minis->most;
+    for (int64_t seen = 2 * minis->most; seen <= entries; seen *= 2) {
+        minis->hurdle *= LESS_SURE;
+    }
     int failed = 0;
     for (int i = 0; i < SHARES; i++) {
         miniature *mini = &minis->minis[i];
@@ -171,6 +180,24 @@ ct_miniatures_asked(ct_miniatures *minis, int64_t hash, int64_t weight)
     }
 }
 
+/* Book what the miniatures hit since the last call. */
+static void
+count_hits(ct_miniatures *minis)
+{
+    double lru = minis->minis[LRU].hits, size = (double)minis->most;
+    double behind = minis->behind + lru - minis->minis[KEPT].hits;
+    minis->behind = behind > 0.0 ? behind : 0.0;
+    for (int i = 0; i < SHARES; i++) {
+        miniature *mini = &minis->minis[i];
+        double lead = mini->lead + mini->hits - lru * AHEAD;
+        lead = lead > -size ? lead : -size;
+        mini->lead = lead < 2.0 * minis->hurdle ? lead : 2.0 * minis->hurdle;
+        mini->memory *= MEMORY;
+        mini->memory += mini->hits;
+        mini->hits = 0.0;
+    }
+}
+
 double
 ct_miniatures_advice(ct_miniatures *minis, double share)
 {
@@ -178,18 +205,38 @@ ct_miniatures_advice(ct_miniatures *minis, double share)
         return share;
     }
     minis->asked = 0;
-    minis->sample = 2 * minis->sample < minis->most ? 2 * minis->sample : minis->most;
-    double best = -1.0, most = -1.0, lru = 0.0;
-    for (int i = 0; i < SHARES; i++) {
+    count_hits(minis);
+    int best = LRU;
+    double most = -1.0, hurdle = share == shares[LRU] || minis->keep ? minis->hurdle : 0.0;
+    for (int i = 0; i < LRU; i++) {
         miniature *mini = &minis->minis[i];
-        if (mini->hits > most || (mini->hits == most && mini->segments.share == share)) {
-            best = mini->segments.share;
-            most = mini->hits;
+        int more = mini->memory > most || (mini->memory == most && shares[i] == share);
+        if (mini->lead >= hurdle && more) {
+            best = i;
+            most = mini->memory;
         }
-        lru = mini->hits; /* in the end that of the widest window */
-        mini->hits *= MEMORY;
     }
-    return most >= lru * AHEAD ? best : shares[SHARES - 1];
+    if (minis->keep) {
+        if (best == LRU && minis->behind < PATIENCE * (double)minis->most) {
+            return share;
+        }
+        minis->keep = 0;
+        ct_segments_resize(&minis->minis[KEPT].segments, shares[KEPT]);
+    }
+    return shares[best];
+}
+
+void
+ct_miniatures_keep_first(ct_miniatures *minis)
+{
+    minis->keep = 1;
+    ct_segments_keep(&minis->minis[KEPT].segments, shares[KEPT]);
+}
+
+int
+ct_miniatures_keep(const ct_miniatures *minis)
+{
+    return minis->keep;
 }
 
 int64_t

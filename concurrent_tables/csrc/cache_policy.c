@@ -1,7 +1,7 @@
 /* The policies "lru" and "tinylfu"; the specifications are cache/policy/lru.py and tinylfu.py. */
 #include "cache_policy.h"
 
-enum { COUNTS_PER_ENTRY = 10, ROOMY = 4, ROOMY_UP_TO = 65536, CROWDED = 4 };
+enum { COUNTS_PER_ENTRY = 10, ROOMY = 4, ROOMY_UP_TO = 65536, CROWDED = 4, FEW_HITS = 32 };
 
 int
 ct_policy_init(ct_policy *policy, int kind, int64_t maxsize, uint64_t seed, ct_slab *items,
@@ -35,6 +35,9 @@ asked(ct_policy *policy, uint32_t number)
             ct_sketch_halve(&policy->sketch);
         }
         ct_miniatures_asked(policy->miniatures, item->hash, policy->segments.weight_of(item));
+    }
+    else {
+        policy->asked++;
     }
 }
 
@@ -96,19 +99,40 @@ ask_oldest_first(ct_policy *policy, ct_miniatures *minis)
     }
 }
 
+/* Few hits until the cache was full: there is nothing to lose by keeping what came first. */
+static int
+keeps_first(const ct_policy *policy)
+{
+    if (policy->miniatures != NULL) {
+        return ct_miniatures_keep(policy->miniatures);
+    }
+    return FEW_HITS * (policy->asked - policy->entries) <= policy->entries;
+}
+
+static void
+make_miniatures(ct_policy *policy)
+{
+    ct_miniatures *fresh =
+        ct_miniatures_new(policy->maxsize, policy->entries, &policy->sketch, policy->seed);
+    if (fresh == NULL) {
+        return;
+    }
+    ask_oldest_first(policy, fresh);
+    if (keeps_first(policy)) {
+        ct_segments_keep(&policy->segments, ct_kept_share);
+        ct_miniatures_keep_first(fresh);
+    }
+    ct_miniatures_free(policy->miniatures);
+    policy->miniatures = fresh;
+}
+
 /* The cache is full: see to it that there are miniatures, and follow their advice. */
 static void
 adapt(ct_policy *policy)
 {
     ct_miniatures *minis = policy->miniatures;
     if (minis == NULL || policy->entries > CROWDED * ct_miniatures_entries(minis)) {
-        ct_miniatures *fresh =
-            ct_miniatures_new(policy->maxsize, policy->entries, &policy->sketch, policy->seed);
-        if (fresh != NULL) {
-            ask_oldest_first(policy, fresh);
-            ct_miniatures_free(minis);
-            policy->miniatures = fresh;
-        }
+        make_miniatures(policy);
         return;
     }
     double share = ct_miniatures_advice(minis, policy->segments.share);

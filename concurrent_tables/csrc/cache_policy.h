@@ -59,6 +59,8 @@ void ct_segments_init(ct_segments *s, ct_slab *items, ct_weight_of weight_of, in
                       double share, const ct_sketch *sketch, uint64_t seed);
 int64_t ct_segments_weight(const ct_segments *s);
 void ct_segments_resize(ct_segments *s, double share);
+/* Protect all but the newest, which the window keeps, until the next call of `ct_segments_resize`. */
+void ct_segments_keep(ct_segments *s, double share);
 void ct_segments_accessed(ct_segments *s, uint32_t number);
 void ct_segments_replaced(ct_segments *s, uint32_t old, uint32_t fresh);
 /* A round of evictions: what the window has too much leaves it, then one victim after the other is taken
@@ -81,14 +83,17 @@ ct_miniatures *ct_miniatures_new(int64_t maxsize, int64_t entries, const ct_sket
 void ct_miniatures_asked(ct_miniatures *minis, int64_t hash, int64_t weight);
 double ct_miniatures_advice(ct_miniatures *minis, double share);
 int64_t ct_miniatures_entries(const ct_miniatures *minis);
+void ct_miniatures_keep_first(ct_miniatures *minis); /* the cache does, with `ct_kept_share` */
+int ct_miniatures_keep(const ct_miniatures *minis);
 void ct_miniatures_free(ct_miniatures *minis);
-extern const double ct_first_share;
+extern const double ct_first_share, ct_kept_share;
 
 /* -- policy (cache_policy.c) ---------------------------------------------------------------------- */
 
 typedef struct {
     int kind; /* CT_POLICY_* */
     int64_t maxsize, entries;
+    int64_t asked; /* before the cache was full */
     uint64_t seed;
     ct_sketch sketch;
     ct_segments segments;

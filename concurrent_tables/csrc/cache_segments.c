@@ -2,7 +2,7 @@
  * cache/policy/segments.py and cache/policy/chain.py. */
 #include "cache_policy.h"
 
-enum { STEADY = 2, WARM = 5, CHANCE = 128, STEP_BACK = 1024 };
+enum { STEADY = 1, WARM = 5, CHANCE = 128, STEP_BACK = 1024 };
 #define PROTECTED_SHARE 0.8
 
 /* -- chains ------------------------------------------------------------------------------------- */
@@ -161,6 +161,20 @@ ct_segments_resize(ct_segments *s, double share)
 }
 
 void
+ct_segments_keep(ct_segments *s, double share)
+{
+    divide(s, share);
+    int64_t rest = s->maxsize - s->window_most;
+    s->protected_most = rest > 0 ? rest : 0;
+    while (s->chains[CT_PROBATION].oldest != CT_NONE) {
+        move(s, s->chains[CT_PROBATION].oldest, CT_PROTECTED);
+    }
+    while (s->chains[CT_WINDOW].weight > s->window_most) {
+        move(s, s->chains[CT_WINDOW].oldest, CT_PROTECTED);
+    }
+}
+
+void
 ct_segments_accessed(ct_segments *s, uint32_t number)
 {
     if (item_of(s, number)->region == CT_PROBATION) {
@@ -214,7 +228,7 @@ static int
 admits(ct_segments *s, uint32_t candidate, uint32_t victim)
 {
     int warmth = warmth_of(s, candidate), other = warmth_of(s, victim);
-    if (warmth > other + (other >= STEADY)) {
+    if (warmth > other + STEADY) {
         return 1;
     }
     return warmth > WARM && draw(s) % CHANCE == 0;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from heapq import heappop, heappush
 from math import inf
 from random import Random
 from typing import Any
@@ -11,7 +12,13 @@ import pytest
 
 from concurrent_tables._pure.hit_path import Entry
 from concurrent_tables.cache.policy import POLICIES, make_policy
-from concurrent_tables.cache.policy.miniatures import AHEAD, SHARES, Miniatures
+from concurrent_tables.cache.policy.miniatures import (
+    AHEAD,
+    HURDLE,
+    KEPT_SHARE,
+    SHARES,
+    Miniatures,
+)
 from concurrent_tables.cache.policy.sketch import MOST, Sketch, spread
 from stress.bench.cache_traces import (
     cache_hit_ratio,
@@ -228,40 +235,97 @@ def test_nobody_shields_others_for_ever(ct: Any, cache_type: Any, seed: int) -> 
     assert cache_hit_ratio(Seeded(513), asked) >= 41.0
 
 
+def miniatures_of(entries: int) -> Miniatures:
+    miniatures = Miniatures(entries, entries, Sketch(), seed=1)
+    for key in range(entries):
+        miniatures.asked(Entry(key, 1, key, None, inf, inf, 0.0, inf, 1))
+    return miniatures
+
+
+def advice_after(miniatures: Miniatures, share: float, **hits: float) -> float:
+    """What they advise a cache with a window of this share when they have hit so often."""
+    for mini, name in zip(miniatures._minis, SHARES, strict=True):
+        mini.hits = hits.get({1.0: "lru", 0.02: "small", 0.65: "large"}.get(name, ""), 0.0)
+    miniatures._asked = miniatures._sample
+    return miniatures.advice(share)
+
+
+def test_a_share_has_to_lead_clearly() -> None:
+    miniatures = miniatures_of(80)
+    assert advice_after(miniatures, 1.0, lru=100.0, small=100.0 * AHEAD) == 1.0
+    assert advice_after(miniatures, 1.0, small=80 * HURDLE - 0.1) == 1.0
+    assert advice_after(miniatures, 1.0, small=0.2) == 0.02
+    assert advice_after(miniatures, 0.02, lru=80 * HURDLE / AHEAD) == 0.02
+    assert advice_after(miniatures, 0.02, lru=1.0) == 1.0
+
+
+def test_what_goes_to_and_fro_decides_nothing() -> None:
+    miniatures = miniatures_of(80)
+    for _ in range(5):
+        assert advice_after(miniatures, 1.0, lru=78.0 / AHEAD) == 1.0
+        assert advice_after(miniatures, 1.0, small=78.0) == 1.0
+
+
+def test_the_best_of_those_that_lead() -> None:
+    miniatures = miniatures_of(80)
+    assert advice_after(miniatures, 1.0, small=50.0, large=60.0) == 0.65
+    assert advice_after(miniatures, 0.65, small=11.0) == 0.02
+
+
+@pytest.mark.parametrize("behind", [79.0, 101.0])
+def test_what_came_first_is_kept_while_the_lru_is_not_far_ahead(behind: float) -> None:
+    miniatures = miniatures_of(80)
+    miniatures.keep_first()
+    assert advice_after(miniatures, KEPT_SHARE, lru=behind) == (KEPT_SHARE if behind < 80 else 1.0)
+    assert miniatures.keep == (behind < 80)
+
+
+def to_and_fro(keys: int, times: int) -> list[int]:
+    """Upwards and downwards in turn: what was asked for last is asked for next, from each end on."""
+    way = range(keys)
+    return [key for _ in range(times) for part in (way, reversed(way)) for key in part]
+
+
+def wandering(rng: Random, count: int, width: float, speed: float) -> list[int]:
+    """Keys near a place that moves on slowly, so that those behind it never come back."""
+    return [int(number * speed + rng.gauss(0.0, width)) for number in range(count)]
+
+
+def soon_again(rng: Random, count: int, distance: float) -> list[int]:
+    """New keys, each asked for a few times soon after it first was, and never later."""
+    waiting: list[tuple[int, int]] = []
+    keys: list[int] = []
+    for number in range(count):
+        if waiting and waiting[0][0] <= number:
+            keys.append(heappop(waiting)[1])
+            continue
+        keys.append(number)
+        for _ in range(rng.randrange(4)):
+            heappush(waiting, (number + 1 + int(rng.expovariate(1 / distance)), number))
+    return keys
+
+
 @pytest.mark.parametrize(
-    ("of_the_lru", "of_another", "advised"),
+    ("requests", "maxsize"),
     [
-        (0.0, 0.0, 0.15),
-        (0.0, 1.0, 0.02),
-        (100.0, 100.0 * AHEAD - 1.0, 1.0),
-        (100.0, 100.0 * AHEAD, 0.02),
+        (to_and_fro(500, 4), 20),
+        (to_and_fro(500, 4), 300),
+        (to_and_fro(1500, 3), 750),
+        (wandering(Random(1), 10_000, 100.0, 0.5), 200),
+        (wandering(Random(2), 10_000, 100.0, 0.5), 1000),
+        (soon_again(Random(3), 10_000, 400.0), 400),
+        (soon_again(Random(4), 10_000, 400.0), 2000),
     ],
+    ids=lambda value: len(value) if isinstance(value, list) else value,
 )
-def test_an_lru_unless_another_is_clearly_ahead(
-    of_the_lru: float, of_another: float, advised: float
-) -> None:
-    miniatures = Miniatures(100, 8, Sketch(), seed=1)
-    miniatures.asked(Entry(1, 1, 1, None, inf, inf, 0.0, inf, 1))
-    for mini, share in zip(miniatures._minis, SHARES, strict=True):
-        mini.hits = {1.0: of_the_lru, 0.02: of_another}.get(share, 0.0)
-    assert miniatures.advice(0.15) == advised
+def test_what_an_lru_is_good_at(cache_type: Any, requests: list[int], maxsize: int) -> None:
+    of_an_lru = exact_lru_ratio(requests, maxsize)
+    for _ in range(3):  # with other seeds
+        assert cache_hit_ratio(cache_type(maxsize), requests) >= of_an_lru - 0.5
 
 
-@pytest.mark.parametrize("_again", range(3))
-def test_what_an_lru_is_good_at(cache_type: Any, _again: int) -> None:
-    """Back and forth: what was asked for last is asked for next, from the end of each way on."""
-    cache, known, hits, of_the_lru = cache_type(200), OrderedDict[int, None](), 0, 0
-    way = range(500)
-    for key in (key for _ in range(20) for part in (way, reversed(way)) for key in part):
-        if cache.get(key) is None:
-            cache.set(key, 1)
-        else:
-            hits += 1
-        if key in known:
-            of_the_lru += 1
-            known.move_to_end(key)
-        else:
-            known[key] = None
-            if len(known) > 200:
-                known.popitem(last=False)
-    assert hits >= of_the_lru - 300  # of 7,800: what the first fill costs, and no more
+def test_what_an_lru_is_bad_at(cache_type: Any) -> None:
+    """A loop that is longer than the cache: from the second time on those are hit that came first."""
+    requests = list(range(500)) * 5
+    assert exact_lru_ratio(requests, 300) == 0.0
+    assert cache_hit_ratio(cache_type(300), requests) >= 0.9 * 100.0 * (4 * 300) / (5 * 500)

@@ -27,7 +27,7 @@ __all__ = ["Segments"]
 
 WINDOW, PROBATION, PROTECTED = 1, 2, 3  # regions
 PROTECTED_SHARE = 0.8  # of main
-STEADY = 2  # of two that were halved, the one counted since is ahead by one: that is no difference
+STEADY = 1  # ahead by one count is no difference: so is who was just asked for, or just not halved
 WARM = 5  # a candidate that was counted more often may be admitted by chance,
 CHANCE = 128  # once in so many times
 STEP_BACK = 1024  # once in so many times, who has won becomes the newest on probation
@@ -79,6 +79,19 @@ class Segments:
         self._divide(share)
         self._shrink_protected()
         self._fill_window()
+
+    def keep(self, share: float) -> None:
+        """Protect all but the newest, which a window of this share keeps, until the next `resize`."""
+        _, window, probation, protected = self._chains
+        self._divide(share)
+        self._protected_most = max(0, self.maxsize - self._window_most)
+        while (entry := probation.oldest()) is not None:
+            probation.remove(entry)
+            protected.add(entry)
+        while window.weight > self._window_most:
+            entry = window.oldest()
+            window.remove(entry)
+            protected.add(entry)
 
     def added(self, entry: Any) -> None:
         self._chains[WINDOW].add(entry)
@@ -147,7 +160,7 @@ class Segments:
     def _admits(self, candidate: Any, victim: Any) -> bool:
         warmth = self._sketch.frequency(spread(candidate.hash, self._seed))
         other = self._sketch.frequency(spread(victim.hash, self._seed))
-        if warmth > other + (other >= STEADY):
+        if warmth > other + STEADY:
             return True
         return warmth > WARM and self._random() % CHANCE == 0
 

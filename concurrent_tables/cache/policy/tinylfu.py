@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .miniatures import FIRST_SHARE, Miniatures
+from .miniatures import FIRST_SHARE, KEPT_SHARE, Miniatures
 from .segments import PROBATION, PROTECTED, WINDOW, Segments
 from .sketch import Sketch, spread
 
@@ -13,6 +13,7 @@ __all__ = ["TinyLfu"]
 COUNTS_PER_ENTRY = 10  # before the sketch is halved
 ROOMY = 4  # times as many keys as entries can be told apart, ...
 ROOMY_UP_TO = 65_536  # ... up to so many; above that half as many keys as entries
+FEW_HITS = 32  # or more entries for each hit until the cache is full: keep those that came first
 CROWDED = 4  # times more entries than the miniatures were made for: make others
 
 
@@ -37,6 +38,7 @@ class TinyLfu:
 
     def clear(self) -> None:
         self._entries = 0
+        self._asked_before_full = 0
         self._sketch = Sketch()
         self._segments = Segments(self.maxsize, FIRST_SHARE, self._sketch, self._seed)
         self._miniatures: Miniatures | None = None
@@ -86,6 +88,8 @@ class TinyLfu:
             if sketch.counted >= COUNTS_PER_ENTRY * self._entries:
                 sketch.halve()
             self._miniatures.asked(entry)
+        else:
+            self._asked_before_full += 1
 
     def _adapt(self) -> None:
         """The cache is full: see to it that there are miniatures, and follow their advice."""
@@ -101,4 +105,13 @@ class TinyLfu:
         made = Miniatures(self.maxsize, self._entries, self._sketch, self._seed)
         for entry in self._segments.oldest_first():
             made.asked(entry)
+        if self._keeps_first():
+            self._segments.keep(KEPT_SHARE)
+            made.keep_first()
         return made
+
+    def _keeps_first(self) -> bool:
+        """Few hits until the cache was full: there is nothing to lose by keeping what came first."""
+        if self._miniatures is not None:
+            return self._miniatures.keep
+        return FEW_HITS * (self._asked_before_full - self._entries) <= self._entries
