@@ -15,7 +15,7 @@ const double ct_first_share = 1.0, ct_kept_share = 0.15; /* the last of the shar
 typedef struct {
     ct_item item;
     uint32_t chain; /* the next one in the same bucket */
-    uint32_t pad;
+    uint32_t hit; /* since it is there */
     int64_t weight;
 } node;
 
@@ -25,13 +25,13 @@ typedef struct {
     ct_slab nodes;
     uint32_t *buckets; /* by hash */
     uint32_t nbuckets, count;
-    double hits, memory, lead;
+    double hits, repeats, memory, lead;
 } miniature;
 
 struct ct_miniatures {
     int64_t entries, asked, sample, most;
     uint64_t seed, limit;
-    double hurdle, behind;
+    double hurdle, behind, missed;
     int all;  /* every key is in the sample */
     int keep; /* the cache keeps what came first */
     miniature minis[SHARES];
@@ -100,6 +100,8 @@ ask(miniature *mini, int64_t hash, int64_t weight)
     }
     if (number != CT_NONE) {
         mini->hits += 1.0;
+        mini->repeats += node_at(mini, number)->hit;
+        node_at(mini, number)->hit = 1;
         ct_segments_accessed(&mini->segments, number);
         return;
     }
@@ -114,6 +116,7 @@ ask(miniature *mini, int64_t hash, int64_t weight)
     uint32_t *bucket = bucket_of(mini, hash);
     one->item.hash = hash;
     one->weight = weight;
+    one->hit = 0;
     one->chain = *bucket;
     *bucket = number;
     mini->count++;
@@ -185,8 +188,11 @@ static void
 count_hits(ct_miniatures *minis)
 {
     double lru = minis->minis[LRU].hits, size = (double)minis->most;
-    double behind = minis->behind + lru - minis->minis[KEPT].hits;
+    double kept = minis->minis[KEPT].hits;
+    double behind = minis->behind + lru - kept;
+    double missed = minis->missed + minis->minis[LRU].repeats - kept;
     minis->behind = behind > 0.0 ? behind : 0.0;
+    minis->missed = missed > 0.0 ? missed : 0.0;
     for (int i = 0; i < SHARES; i++) {
         miniature *mini = &minis->minis[i];
         double lead = mini->lead + mini->hits - lru * AHEAD;
@@ -194,7 +200,7 @@ count_hits(ct_miniatures *minis)
         mini->lead = lead < 2.0 * minis->hurdle ? lead : 2.0 * minis->hurdle;
         mini->memory *= MEMORY;
         mini->memory += mini->hits;
-        mini->hits = 0.0;
+        mini->hits = mini->repeats = 0.0;
     }
 }
 
@@ -217,7 +223,8 @@ ct_miniatures_advice(ct_miniatures *minis, double share)
         }
     }
     if (minis->keep) {
-        if (best == LRU && minis->behind < PATIENCE * (double)minis->most) {
+        double size = (double)minis->most;
+        if (best == LRU && minis->behind < PATIENCE * size && minis->missed < HURDLE * size) {
             return share;
         }
         minis->keep = 0;

@@ -280,6 +280,15 @@ def test_what_came_first_is_kept_while_the_lru_is_not_far_ahead(behind: float) -
     assert miniatures.keep == (behind < 80)
 
 
+def test_what_came_first_goes_where_the_lru_hits_the_same_again() -> None:
+    miniatures = miniatures_of(80)
+    miniatures.keep_first()
+    miniatures._minis[-1].repeats = 80 * HURDLE - 1.0
+    assert advice_after(miniatures, KEPT_SHARE, lru=20.0) == KEPT_SHARE
+    miniatures._minis[-1].repeats = 1.0
+    assert advice_after(miniatures, KEPT_SHARE, lru=20.0) == 1.0
+
+
 def to_and_fro(keys: int, times: int) -> list[int]:
     """Upwards and downwards in turn: what was asked for last is asked for next, from each end on."""
     way = range(keys)

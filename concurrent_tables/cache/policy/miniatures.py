@@ -21,7 +21,8 @@ downwards in turn, decides nothing.
 When there were hardly any hits until the cache was full, nothing shows yet what is good: in a loop, those
 that came first will be asked for first, and the LRU would have lost them all; going to and fro it makes
 no difference. Then the cache keeps what came first, all but the last part, until a miniature shows a better
-share, or the LRU's one has more hits than the one that does likewise by more than its entries.
+share, or the LRU's one has more hits than the one that does likewise by more than its entries; by much less
+will do where it hits the same entries again and again, which to and fro does not.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ _ALL = 1 << 64
 class _Node:
     """A key in a miniature."""
 
-    __slots__ = ("hash", "next", "previous", "region", "weight")
+    __slots__ = ("hash", "hit", "next", "previous", "region", "weight")
 
     def __init__(self, hash_: int, weight: int) -> None:
         self.hash = hash_
+        self.hit = False
         self.weight = weight
         self.region = 0
         self.previous: Any = None
@@ -65,12 +67,13 @@ class _Node:
 class _Miniature:
     """A cache of hashes with a window of fixed share."""
 
-    __slots__ = ("hits", "lead", "memory", "nodes", "segments")
+    __slots__ = ("hits", "lead", "memory", "nodes", "repeats", "segments")
 
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
         self.nodes: dict[int, _Node] = {}
         self.hits = 0.0  # in this sample
+        self.repeats = 0.0  # hits of what was hit before
         self.memory = 0.0  # of those before
         self.lead = 0.0  # of hits
 
@@ -78,6 +81,8 @@ class _Miniature:
         node = self.nodes.get(hash_)
         if node is not None:
             self.hits += 1.0
+            self.repeats += node.hit
+            node.hit = True
             self.segments.accessed(node)
             return
         self.nodes[hash_] = node = _Node(hash_, weight)
@@ -95,6 +100,7 @@ class Miniatures:
         "_hurdle",
         "_limit",
         "_minis",
+        "_missed",
         "_most",
         "_sample",
         "_seed",
@@ -118,6 +124,7 @@ class Miniatures:
             self._hurdle *= LESS_SURE
             seen *= 2
         self._behind = 0.0
+        self._missed = 0.0
         self.keep = False
 
     def keep_first(self) -> None:
@@ -145,17 +152,19 @@ class Miniatures:
             if mini.lead >= hurdle and more:
                 best, most = number, mini.memory
         if self.keep:
-            if best == LRU and self._behind < PATIENCE * self._most:
+            near = self._behind < PATIENCE * self._most and self._missed < HURDLE * self._most
+            if best == LRU and near:
                 return share
             self.keep = False
             self._minis[KEPT].segments.resize(KEPT_SHARE)
         return SHARES[best]
 
     def _count_hits(self) -> None:
-        lru = self._minis[LRU].hits
-        self._behind = max(0.0, self._behind + lru - self._minis[KEPT].hits)
+        lru, kept = self._minis[LRU].hits, self._minis[KEPT].hits
+        self._behind = max(0.0, self._behind + lru - kept)
+        self._missed = max(0.0, self._missed + self._minis[LRU].repeats - kept)
         for mini in self._minis:
             lead = max(-float(self._most), mini.lead + mini.hits - lru * AHEAD)
             mini.lead = min(lead, 2.0 * self._hurdle)
             mini.memory = mini.memory * MEMORY + mini.hits
-            mini.hits = 0.0
+            mini.hits = mini.repeats = 0.0
