@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .cli_run import see_current_directory
@@ -89,7 +89,7 @@ def _soak(parsed: argparse.Namespace) -> int:
     soak = Soak(targets, options, parsed.json, say)
     for line in head(soak.result().environment, options.as_json()):
         say(line)
-    with _terminated_like_interrupted():
+    with _signals_to(soak.interrupt):
         soak.run()
     document = soak.document()
     if alone:
@@ -137,18 +137,16 @@ def _closing(document: dict[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _signals_to(interrupt: Callable[[int, Any], None]) -> Iterator[None]:
     """SIGTERM ends a soak as Ctrl-C does: with its report."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
+    numbers = (signal.SIGINT, signal.SIGTERM)
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = [signal.signal(number, interrupt) for number in numbers]
     except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

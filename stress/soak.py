@@ -10,6 +10,7 @@ What is known is written every few seconds, so that a soak that is killed leaves
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import os
@@ -44,6 +45,7 @@ _WORKLOADS_AT_ONCE = 4
 _MINUTE = 60.0
 _WRITE_SECONDS = 10.0
 _TICK_SECONDS = 0.5
+_AGAIN_SECONDS = 10.0  # after which an interrupt that has not ended the soak is raised again
 _KEPT = 10  # violations of one workload
 _MOST_BROKEN = 5  # slices in a row in which the harness failed
 _MINIMISE_SECONDS = 10.0  # for the new findings of a slice
@@ -103,6 +105,8 @@ class Soak:
         self._operations_then = 0
         self._now = ""
         self._slices = self._broken = 0
+        self._asked = False  # by a signal, to end
+        self._asked_at = 0.0
         self._faults: dict[str, int] = {}
         self._told: set[int] = set()
         self._others = frozenset(children())  # children of this process that are not the soak's
@@ -122,18 +126,30 @@ class Soak:
                         self._turn(each)
             broken = self._broken >= _MOST_BROKEN
             self.ended = "the harness failed" if broken else "time over"
+            if self._asked:
+                self.ended = "interrupted"
         except KeyboardInterrupt:
             self.ended = "interrupted"
         finally:
-            over.set()
-            clock.join(10)
             with _uninterrupted():
+                over.set()
+                clock.join(10)
                 end_children(self._others)
                 self._tell_new()
                 self.write()
 
+    def interrupt(self, _number: int, _frame: Any) -> None:
+        """The handler of the signals that end a soak early: raises KeyboardInterrupt.
+
+        Raised in a finalizer or a callback, it is reported there and lost; so it is raised again until
+        it arrives.
+        """
+        self._asked_at = time.monotonic()
+        self._asked = True
+        raise KeyboardInterrupt
+
     def _goes_on(self) -> bool:
-        return self._left() > 0.2 and self._broken < _MOST_BROKEN
+        return self._left() > 0.2 and self._broken < _MOST_BROKEN and not self._asked
 
     def _left(self) -> float:
         return self._budget - (time.monotonic() - self._begun)
@@ -236,6 +252,8 @@ class Soak:
         """Measures memory, writes the report and says a line a minute, whatever the children do."""
         written = time.monotonic()
         while not over.wait(_TICK_SECONDS):
+            if self._asked and time.monotonic() - self._asked_at > _AGAIN_SECONDS:
+                _interrupt_main()
             for each in self.targets:
                 each.memory.look()
             now = time.monotonic()
@@ -379,17 +397,28 @@ def _steady(read: Callable[[], Any]) -> Any:
     return read()
 
 
+def _interrupt_main() -> None:
+    """As a Ctrl-C, which also ends what the main thread waits for."""
+    ident = threading.main_thread().ident
+    if ident is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C must not cost the report."""
+    """A second interrupt must not cost the report."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _mib(size: int) -> str:

@@ -83,6 +83,43 @@ def test_an_interrupted_soak_leaves_its_report(tmp_path: Path, number: int) -> N
     assert json.loads(report.read_text())["ended"] == "interrupted"
 
 
+SWALLOWING = """
+import sys, time
+from stress import cli, soak
+
+def sample(*arguments, **options):
+    for _ in range(2):  # as a finalizer would: the first interrupt is lost
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            if swallowed:
+                raise
+            swallowed.append(True)
+
+swallowed = []
+soak.sample, soak._AGAIN_SECONDS = sample, 0.5
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_that_is_lost_is_raised_again(tmp_path: Path) -> None:
+    report = tmp_path / "soak.json"
+    command = [sys.executable, "-c", SWALLOWING, "soak", "--hours", "1", "--target", SET]
+    command += ["--only", "scenarios", "--json", str(report), "--seed", "1"]
+    soak = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert soak.stdout is not None
+        assert soak.stdout.readline().startswith("CPython")
+        assert "3600 s in all" in soak.stdout.readline()
+        time.sleep(1)
+        soak.send_signal(signal.SIGINT)
+        rest, _ = soak.communicate(timeout=60)
+    finally:
+        soak.kill()
+    assert "soak interrupted after" in rest and "Traceback" not in rest
+    assert json.loads(report.read_text())["ended"] == "interrupted"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["--minutes", "0"], ["--minutes", "-1"], ["--hours", "nan"]],
