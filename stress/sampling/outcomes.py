@@ -44,14 +44,15 @@ class Outcomes:
 
     `exact` is false when the state at rest cannot be judged (some call promises too little, the
     type is not deterministic, or there are too many orders). `errors` are the exceptions that some
-    order raised, per call. `seconds` is how long the slowest call took, `whole` one order with all
-    around it.
+    order raised, per call; `complete` is false when not every order was run. `seconds` is how long the
+    slowest call took, `whole` one order with all around it.
     """
 
     columns: Columns
     exact: bool = True
     orders: dict[Any, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
     errors: dict[tuple[int, int], set[str]] = field(default_factory=dict)
+    complete: bool = True
     seconds: float = 0.0
     whole: float = 0.0
 
@@ -77,7 +78,7 @@ def admissible(
             )
     orders = list(islice(_orders(woven), _MOST_ORDERS + 1))
     few = len(orders) <= _MOST_ORDERS  # else some outcome that is right could be missing
-    outcomes = Outcomes(columns, exact=scenario.judged and few)
+    outcomes = Outcomes(columns, exact=scenario.judged and few, complete=few)
     if any(call.steps for call in scenario.calls):
         # Nobody has to let others in between. Never more than with steps; cut off, nothing is exact.
         orders += islice(_orders(woven, whole=True), _MOST_ORDERS)

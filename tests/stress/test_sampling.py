@@ -18,6 +18,7 @@ from stress.sampling.freeze import Raised, freeze
 from stress.sampling.generator import Generator
 from stress.sampling.hostile import HERE, MODES, HostileError, HostileKey
 from stress.sampling.journal import ARRIVED, DOING, Journal
+from stress.sampling.judge import errors_allowed
 from stress.sampling.outcomes import admissible
 from stress.sampling.pool import Pool
 from stress.sampling.sampler import Run, Sampler
@@ -230,6 +231,19 @@ def test_nothing_exact_is_concluded_where_not_every_order_was_run() -> None:
     one = scenario("make(C0)", (update,), (update,), (update,))
     woven = weave(one, Subject(target_of(Counter)), spinning=False)
     assert not admissible(woven, [], lambda: None, patient=True).exact
+
+
+def test_errors_of_orders_that_were_not_run_are_no_findings() -> None:
+    """An iterator of what is no pair, which the orders that are run first find used up."""
+    use, read = call("list(O0)", result=Result.LOOSE), call("len(a)", result=Result.LOOSE)
+    update = call("a.update(O0)", result=Result.LOOSE)
+    threads = (use, read, read), (read, read, read), (update, read, read)
+    one = scenario("make(C0)", *threads, operands=(("O0", "iter([1])"),))
+    subject = Subject(target_of(LockedDict))
+    woven = weave(one, subject, spinning=False)
+    found = admissible(woven, [], lambda: None, patient=True)
+    assert not found.complete and "TypeError" not in found.errors.get((2, 0), ())
+    assert "TypeError" in errors_allowed(woven, found, subject, 2, 0)
 
 
 def test_orders_of_whole_calls_are_cut_off_as_well() -> None:
