@@ -165,7 +165,7 @@ def _show(result: dict[str, Any]) -> None:
     names: list[str] = []
     for cell in result["cells"]:
         names += [name for name in cell["rounds"] if name not in names]
-    print("nanoseconds per operation and thread, medians of interleaved rounds")
+    print("nanoseconds per operation and thread, lower quartiles of interleaved rounds")
     print(f"{'':34}" + "".join([f"{name:>17}" for name in names]))
     for given in result["cells"]:
         cell = CacheCell(**given)
