@@ -171,8 +171,7 @@ def measure_cell(
     for _ in range(rounds):
         for name in names:
             cell.rounds.setdefault(name, []).append(stands[name].lap())
-        names.append(
-            names.pop(0)
-        )  # nobody always comes after the same one, which leaves the CPU as it does
+        # Nobody always comes after the same one, and finds the CPU's caches as that one leaves them.
+        names.append(names.pop(0))
     say(cell.name)
     return cell
