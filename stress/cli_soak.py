@@ -139,7 +139,8 @@ def _closing(document: dict[str, Any]) -> list[str]:
 @contextlib.contextmanager
 def _signals_to(interrupt: Callable[[int, Any], None]) -> Iterator[None]:
     """SIGTERM ends a soak as Ctrl-C does: with its report."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    # Who is started in the background may have to ignore Ctrl-C, and goes on doing so.
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
     try:
         before = [signal.signal(number, interrupt) for number in numbers]
     except ValueError:  # not the main thread

@@ -105,7 +105,7 @@ class Soak:
         self._operations_then = 0
         self._now = ""
         self._slices = self._broken = 0
-        self._asked = False  # by a signal, to end
+        self._asked = 0  # the signal that asked for the end
         self._asked_at = 0.0
         self._faults: dict[str, int] = {}
         self._told: set[int] = set()
@@ -138,14 +138,14 @@ class Soak:
                 self._tell_new()
                 self.write()
 
-    def interrupt(self, _number: int, _frame: Any) -> None:
+    def interrupt(self, number: int, _frame: Any) -> None:
         """The handler of the signals that end a soak early: raises KeyboardInterrupt.
 
         Raised in a finalizer or a callback, it is reported there and lost; so it is raised again until
         it arrives.
         """
         self._asked_at = time.monotonic()
-        self._asked = True
+        self._asked = number
         raise KeyboardInterrupt
 
     def _goes_on(self) -> bool:
@@ -253,7 +253,7 @@ class Soak:
         written = time.monotonic()
         while not over.wait(_TICK_SECONDS):
             if self._asked and time.monotonic() - self._asked_at > _AGAIN_SECONDS:
-                _interrupt_main()
+                _interrupt_main(self._asked)
             for each in self.targets:
                 each.memory.look()
             now = time.monotonic()
@@ -397,13 +397,13 @@ def _steady(read: Callable[[], Any]) -> Any:
     return read()
 
 
-def _interrupt_main() -> None:
-    """As a Ctrl-C, which also ends what the main thread waits for."""
+def _interrupt_main(number: int) -> None:
+    """The signal once more; it also ends what the main thread waits for."""
     ident = threading.main_thread().ident
     if ident is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(ident, signal.SIGINT)
+        signal.pthread_kill(ident, number)
     else:
-        _thread.interrupt_main()
+        _thread.interrupt_main(signal.Signals(number))
 
 
 @contextlib.contextmanager

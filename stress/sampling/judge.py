@@ -212,9 +212,8 @@ def errors_allowed(
         expected |= _HOSTILE_ERRORS
     if call.shared or call.on != "a":
         expected |= _OPERAND_ERRORS
-    if (
-        not outcomes.complete
-    ):  # an operand may be read in another state than in the orders that were run
+    if not outcomes.complete:
+        # An operand may be read in another state than in the orders that were run.
         expected |= _OPERAND_ERRORS | {"TypeError"}
     if _KEYWORDS in call.source and "KeyError" in expected:
         expected |= {"TypeError"}

@@ -63,11 +63,11 @@ def test_a_violation_ends_a_soak_with_1_and_is_said_at_once(
     assert violation["timeline"]["operations"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_soak_leaves_its_report(tmp_path: Path, number: int) -> None:
-    report = tmp_path / "soak.json"
-    command = [sys.executable, "-m", "stress", "soak", "--hours", "1", "--target", SET]
-    command += ["--only", "scenarios", "--json", str(report), "--seed", "1"]
+def interrupt(start: list[str], report: Path, number: int) -> int:
+    """A soak that gets a signal after a second and ends with a report: its exit status."""
+    arguments = ["soak", "--hours", "1", "--target", SET]
+    arguments += ["--only", "scenarios", "--json", str(report), "--seed", "1"]
+    command = [sys.executable, *start, *arguments]
     soak = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert soak.stdout is not None
@@ -79,8 +79,19 @@ def test_an_interrupted_soak_leaves_its_report(tmp_path: Path, number: int) -> N
     finally:
         soak.kill()
     assert "soak interrupted after" in rest and "Traceback" not in rest
-    assert soak.returncode in (0, 3)  # 3: it was interrupted before the first sample
     assert json.loads(report.read_text())["ended"] == "interrupted"
+    return soak.returncode
+
+
+SIGNALS = pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"]
+)
+
+
+@SIGNALS
+def test_an_interrupted_soak_leaves_its_report(tmp_path: Path, number: int) -> None:
+    status = interrupt(["-m", "stress"], tmp_path / "soak.json", number)
+    assert status in (0, 3)  # 3: it was interrupted before the first sample
 
 
 SWALLOWING = """
@@ -102,22 +113,9 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_an_interrupt_that_is_lost_is_raised_again(tmp_path: Path) -> None:
-    report = tmp_path / "soak.json"
-    command = [sys.executable, "-c", SWALLOWING, "soak", "--hours", "1", "--target", SET]
-    command += ["--only", "scenarios", "--json", str(report), "--seed", "1"]
-    soak = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert soak.stdout is not None
-        assert soak.stdout.readline().startswith("CPython")
-        assert "3600 s in all" in soak.stdout.readline()
-        time.sleep(1)
-        soak.send_signal(signal.SIGINT)
-        rest, _ = soak.communicate(timeout=60)
-    finally:
-        soak.kill()
-    assert "soak interrupted after" in rest and "Traceback" not in rest
-    assert json.loads(report.read_text())["ended"] == "interrupted"
+@SIGNALS
+def test_an_interrupt_that_is_lost_is_raised_again(tmp_path: Path, number: int) -> None:
+    interrupt(["-c", SWALLOWING], tmp_path / "soak.json", number)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@
 An entry that leaves the window competes with the oldest entry on probation: the one that was asked
 for more often lately stays, the oldest unless it is by more than one count. Main is a segmented LRU: an
 entry on probation that is asked for becomes protected, and what is then too much there goes back on
-probation. (Einziger, Friedman and Manes,
-"TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on Storage 13(4), 2017.)
+probation. (Einziger, Friedman and Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", ACM
+Transactions on Storage 13(4), 2017.)
 
 Who chooses keys that share the counters of others could keep everything new out. So a candidate that is
 warm, but not more so than the victim, is admitted by chance now and then. And a victim that nobody asks for
