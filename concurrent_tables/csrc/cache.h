@@ -5,6 +5,7 @@
 #define CT_CACHE_H
 
 #include "cache_store.h"
+#include "call_key.h"
 
 typedef struct {
     PyObject_HEAD
@@ -24,11 +25,13 @@ typedef struct {
 int ct_hit_path_type_init(PyObject *module, ct_state *st);
 int ct_cached_call_type_init(PyObject *module, ct_state *st);
 
-enum { CT_FOUND_VALUE, CT_FOUND_ENTRY, CT_FOUND_NOTHING, CT_FOUND_UNSURE, CT_FOUND_ERROR };
+enum { CT_FOUND_VALUE, CT_FOUND_ENTRY, CT_FOUND_NOTHING, CT_FOUND_ERROR };
 
-/* As HitPath._find, but the value where that is all that a caller needs.  With a `borrowed` key no user code
- * sees it: the answer may be CT_FOUND_UNSURE, when nothing was counted; ask with a key of your own. */
-int ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject **found);
+/* As HitPath._find, but the value where that is all that a caller needs. */
+int ct_cache_find_fresh(ct_hit_path *path, PyObject *key, PyObject **found);
+/* A new reference to the value of a call whose key need not be made, counted and recorded.  NULL without an error
+ * wherever that is not all there is to do: then nothing was done, and ct_cache_find_fresh does it. */
+PyObject *ct_cache_hit_call(ct_hit_path *path, const ct_call_key *key);
 
 /* Seconds on the clock that time.monotonic reads; only where `reads_clock` may be set. */
 double ct_cache_clock(void);

@@ -10,6 +10,8 @@ typedef struct {
     vectorcallfunc call;
     ct_hit_path *path; /* NULL: every call goes to the Python base */
     PyObject *token;
+    uint64_t begun;   /* of the hash of keys, the part of the token */
+    int hashes_agree; /* with those of tuples */
     ct_int armed;
 } ct_cached_call;
 
@@ -26,60 +28,6 @@ key_of(PyObject *token, PyObject *const *args, Py_ssize_t nargs)
         }
     }
     return key;
-}
-
-/* Hashing and comparing it runs no user code. */
-CT_INLINE int
-is_plain(PyObject *o)
-{
-    return PyUnicode_CheckExact(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o)
-           || PyBytes_CheckExact(o);
-}
-
-/* A key in the thread's own scratch tuple, which borrows what it holds: counting the references of the
- * token and of the arguments would let threads that call the same function meet.  The tuple is not
- * tracked, so nobody sees it.  NULL where it does not apply, without an error. */
-static PyObject *
-scratch_key(ct_cached_call *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    ct_record *record = ct_self();
-    if (nargs < 1 || nargs > CT_SCRATCH_KEYS || record == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (!is_plain(args[i])) {
-            return NULL;
-        }
-    }
-    ct_cache_stripe *stripe = ct_stripe_of(self->path->table, record);
-    if (CT_UNLIKELY(stripe != NULL && stripe->scratch[nargs - 1] == NULL)) {
-        PyObject *fresh = PyTuple_New(nargs + 1);
-        if (fresh != NULL) {
-            PyObject_GC_UnTrack(fresh);
-        }
-        stripe->scratch[nargs - 1] = fresh;
-    }
-    if (CT_UNLIKELY(stripe == NULL || stripe->scratch[nargs - 1] == NULL)) {
-        PyErr_Clear();
-        return NULL;
-    }
-    PyObject *key = stripe->scratch[nargs - 1];
-#if PY_VERSION_HEX >= 0x030E0000
-    ((PyTupleObject *)key)->ob_hash = -1; /* tuples remember their hash */
-#endif
-    PyTuple_SET_ITEM(key, 0, self->token);
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        PyTuple_SET_ITEM(key, i + 1, args[i]);
-    }
-    return key;
-}
-
-static void
-empty_scratch(PyObject *key)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
-        PyTuple_SET_ITEM(key, i, NULL);
-    }
 }
 
 /* The error that is set, with its traceback; it is not set any more. */
@@ -204,25 +152,25 @@ load(PyObject *self, PyObject *key, PyObject *entry, Py_ssize_t nargs)
     return value;
 }
 
-/* `status` is how a look-up with a borrowed key ended, `found` the entry if it found one. */
 CT_NOINLINE static PyObject *
-call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs, int status, PyObject *found)
+call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject *key = key_of(CALL(self)->token, args, nargs);
-    PyObject *result = NULL;
-    if (key != NULL && status == CT_FOUND_UNSURE) {
-        status = ct_cache_find_fresh(CALL(self)->path, key, 0, &found);
+    PyObject *key = key_of(CALL(self)->token, args, nargs), *found = NULL, *result;
+    if (key == NULL) {
+        return NULL;
     }
-    if (key != NULL && status == CT_FOUND_VALUE) {
-        result = Py_NewRef(found);
+    switch (ct_cache_find_fresh(CALL(self)->path, key, &found)) {
+    case CT_FOUND_VALUE:
+        result = found;
+        break;
+    case CT_FOUND_ERROR:
+        result = NULL;
+        break;
+    default: /* an entry, or nothing */
+        result = load(self, key, found == NULL ? Py_None : found, nargs);
+        Py_XDECREF(found);
     }
-    else if (key != NULL && status != CT_FOUND_ERROR) {
-        result = load(self, key, status == CT_FOUND_ENTRY ? found : Py_None, nargs);
-    }
-    if (status == CT_FOUND_VALUE || status == CT_FOUND_ENTRY) {
-        Py_DECREF(found);
-    }
-    Py_XDECREF(key);
+    Py_DECREF(key);
     return result;
 }
 
@@ -247,19 +195,14 @@ call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     if (CT_UNLIKELY(has_keywords || !ct_load_acquire(&CALL(self)->armed))) {
         return call_base(self, args, nargs, kwnames);
     }
-    PyObject *found = NULL, *key = scratch_key(CALL(self), args, nargs);
-    int status = CT_FOUND_UNSURE;
-    if (CT_LIKELY(key != NULL)) {
-        status = ct_cache_find_fresh(CALL(self)->path, key, 1, &found);
-        empty_scratch(key);
-        if (CT_LIKELY(status == CT_FOUND_VALUE)) {
-            return found;
-        }
-        if (status == CT_FOUND_ERROR) {
-            return NULL;
+    ct_call_key key = {CALL(self)->token, args, nargs, 0};
+    if (CT_LIKELY(CALL(self)->hashes_agree && ct_call_key_fill(&key, CALL(self)->begun))) {
+        PyObject *value = ct_cache_hit_call(CALL(self)->path, &key);
+        if (CT_LIKELY(value != NULL)) {
+            return value;
         }
     }
-    return call_slowly(self, args, nargs, status, found);
+    return call_slowly(self, args, nargs);
 }
 
 static PyObject *
@@ -270,6 +213,29 @@ call_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         CALL(self)->call = call;
     }
     return self;
+}
+
+/* Whether tuples hash here as ct_tuple_hash_add does it; -1 with an error. */
+static int
+hashes_agree(PyObject *token, uint64_t begun)
+{
+    PyObject *args[CT_CALL_KEY_ARGS] = {Py_None, token, Py_True};
+    for (Py_ssize_t nargs = 1; nargs <= CT_CALL_KEY_ARGS; nargs++) {
+        PyObject *key = key_of(token, args, nargs);
+        Py_hash_t theirs = key == NULL ? -1 : PyObject_Hash(key);
+        uint64_t sum = begun;
+        for (Py_ssize_t i = 0; i < nargs; i++) {
+            sum = ct_tuple_hash_add(sum, PyObject_Hash(args[i]));
+        }
+        Py_XDECREF(key);
+        if (theirs == -1) {
+            return -1;
+        }
+        if (theirs != ct_tuple_hash_finish(sum, nargs + 1)) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 PyDoc_STRVAR(arm_doc, "_arm($self, path, token, /)\n--\n\n"
@@ -288,6 +254,12 @@ call_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     }
     if (CALL(self)->path != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this function was armed before");
+        return NULL;
+    }
+    Py_hash_t hash = PyObject_Hash(args[1]);
+    CALL(self)->begun = ct_tuple_hash_add(ct_tuple_hash_begin(), hash);
+    CALL(self)->hashes_agree = hash == -1 ? -1 : hashes_agree(args[1], CALL(self)->begun);
+    if (CALL(self)->hashes_agree < 0) {
         return NULL;
     }
     CALL(self)->path = (ct_hit_path *)Py_NewRef(args[0]);

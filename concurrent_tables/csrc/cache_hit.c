@@ -168,8 +168,6 @@ typedef struct {
     int is_entry;    /* `found` is the entry */
     int full;        /* the thread's records are */
     int failed;
-    int borrowed;    /* in: no user code may see the key */
-    int unsure;      /* user code would have to compare it: nothing was done */
 } ct_outcome;
 
 /* Count a hit and record it. */
@@ -295,15 +293,20 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
         return;
     }
     ct_unpin(self);
-    if (number == CT_UNSURE && out->borrowed) {
-        out->unsure = 1;
-    }
-    else if (number == CT_UNSURE) {
+    if (number == CT_UNSURE) {
         look_up_slowly(path, stripe, key, want, out);
     }
     else if (stripe != NULL) {
         note_miss(stripe);
     }
+}
+
+/* The thread's records are full. */
+CT_NOINLINE static void
+drain(ct_store *store, ct_cache_stripe *stripe)
+{
+    ct_store_drain(store);
+    stripe->skip = ct_cache_calm(store);
 }
 
 /* What a lookup left to do; -1 with an error. */
@@ -314,8 +317,7 @@ settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
         return -1;
     }
     if (out->full) {
-        ct_store_drain(path->table);
-        stripe->skip = ct_cache_calm(path->table);
+        drain(path->table, stripe);
     }
     if (out->stale != NULL) {
         PyObject *done = PyObject_CallMethodOneArg((PyObject *)path, path->st->str_on_stale, out->stale);
@@ -376,9 +378,9 @@ find(ct_hit_path *path, PyObject *key, int want, int trace)
 }
 
 int
-ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject **found)
+ct_cache_find_fresh(ct_hit_path *path, PyObject *key, PyObject **found)
 {
-    ct_outcome out = {.borrowed = borrowed};
+    ct_outcome out = {0};
     if (CT_UNLIKELY(find_into(path, key, WANT_FRESH, 1, &out) < 0)) {
         return CT_FOUND_ERROR;
     }
@@ -386,7 +388,45 @@ ct_cache_find_fresh(ct_hit_path *path, PyObject *key, int borrowed, PyObject **f
     if (CT_LIKELY(out.found != NULL)) {
         return out.is_entry ? CT_FOUND_ENTRY : CT_FOUND_VALUE;
     }
-    return out.unsure ? CT_FOUND_UNSURE : CT_FOUND_NOTHING;
+    return CT_FOUND_NOTHING;
+}
+
+CT_INLINE int
+is_call(PyObject *candidate, const void *wanted)
+{
+    return ct_call_key_is(candidate, wanted);
+}
+
+PyObject *
+ct_cache_hit_call(ct_hit_path *path, const ct_call_key *key)
+{
+    ct_store *store = path->table;
+    ct_record *self = ct_self();
+    if (CT_UNLIKELY(store == NULL || self == NULL)) {
+        return NULL;
+    }
+    ct_cache_stripe *stripe = ct_stripe_find(store, self->number);
+    if (CT_UNLIKELY(stripe == NULL)) {
+        return NULL; /* its first look-up makes it */
+    }
+    ct_enter(&store->base); /* cannot fail: there is a record */
+    PyObject *value = NULL;
+    size_t slot;
+    uint32_t number = ct_store_probe_for(store, key->hash, is_call, key, &slot);
+    if (CT_LIKELY(number < CT_UNSURE)) {
+        ct_node *node = ct_node_at(store, number);
+        ct_entry_more *more = ct_node_more(node);
+        double refresh_at = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->refresh_at);
+        if (CT_LIKELY(judge(path, node, 1) == VALID && refresh_at == (double)INFINITY)) {
+            CT_POINT(value_keep);
+            value = Py_NewRef(node->value);
+        }
+    }
+    ct_unpin(self);
+    if (CT_LIKELY(value != NULL) && CT_UNLIKELY(note_hit(path, stripe, number))) {
+        drain(store, stripe);
+    }
+    return value;
 }
 
 /* -- methods ------------------------------------------------------------------------------------ */

@@ -60,7 +60,7 @@ ct_cache_get_or_load(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
         return call_unusual(self, args, nargs, kwnames);
     }
     PyObject *found = NULL;
-    int status = ct_cache_find_fresh(PATH(self), args[0], 0, &found);
+    int status = ct_cache_find_fresh(PATH(self), args[0], &found);
     if (CT_LIKELY(status == CT_FOUND_VALUE)) {
         return found;
     }

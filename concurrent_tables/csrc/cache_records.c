@@ -182,14 +182,6 @@ ct_cache_counts(ct_store *store, int64_t *hits, int64_t *misses)
 static int
 free_stripe(ct_cache_stripe *stripe, void *Py_UNUSED(arg))
 {
-    for (int i = 0; i < CT_SCRATCH_KEYS; i++) {
-        PyObject *key = stripe->scratch[i];
-        /* Its thread was in the middle of a call when the process forked, or the interpreter ended. */
-        for (Py_ssize_t j = 0; key != NULL && j < PyTuple_GET_SIZE(key); j++) {
-            PyTuple_SET_ITEM(key, j, NULL); /* borrowed */
-        }
-        Py_XDECREF(key);
-    }
     PyMem_RawFree(stripe->memory);
     return 0;
 }

@@ -73,7 +73,7 @@ typedef struct {
     _Atomic(uint32_t) slots[];
 } ct_cache_index;
 
-enum { CT_CACHE_RECORDS = 64, CT_SCRATCH_KEYS = 3, CT_CHUNK_STRIPES = 32 };
+enum { CT_CACHE_RECORDS = 64, CT_CHUNK_STRIPES = 32 };
 
 /* What one thread counts and records: a ring of numbers with one writer, the thread, and one reader, the
  * holder of the section.  Lines of its own, so that hits of different threads do not meet.  A number may
@@ -84,8 +84,7 @@ typedef struct {
     ct_word tail;
     unsigned int skip;    /* so many hits more go unrecorded */
     unsigned int refused; /* records dropped since the ring was full */
-    PyObject *scratch[CT_SCRATCH_KEYS]; /* keys of cached calls (cache_call.c) */
-    char pad[128 - 64];
+    char pad[128 - 40];
     ct_word head;
     _Atomic(uint32_t) records[CT_CACHE_RECORDS];
 } ct_cache_stripe;
@@ -185,9 +184,12 @@ ct_index_tags(ct_cache_index *index)
 
 int ct_known(ct_compared *compared, PyObject *candidate); /* CT_EQUAL, CT_DIFFERENT, CT_UNKNOWN */
 
-/* The number of the key's node, CT_NONE, or CT_UNSURE; pinned or in the section.  `compared` may be NULL. */
+/* What is looked for: whether a candidate with the same hash is it, CT_EQUAL, CT_DIFFERENT or CT_UNKNOWN. */
+typedef int (*ct_matcher)(PyObject *candidate, const void *wanted);
+
+/* The number of its node, CT_NONE, or CT_UNSURE; pinned or in the section. */
 CT_INLINE uint32_t
-ct_store_probe(ct_store *store, PyObject *key, Py_hash_t hash, ct_compared *compared, size_t *slot)
+ct_store_probe_for(ct_store *store, Py_hash_t hash, ct_matcher is, const void *wanted, size_t *slot)
 {
     ct_cache_index *index = ct_load_acquire(&store->index);
     size_t mask = index->mask, perturb = (size_t)hash, i = perturb & mask;
@@ -203,10 +205,7 @@ ct_store_probe(ct_store *store, PyObject *key, Py_hash_t hash, ct_compared *comp
             ct_node *node = ct_node_at(store, number);
             PyObject *candidate = node->key;
             if (CT_LIKELY(node->item.hash == hash)) {
-                int same = candidate == key ? CT_EQUAL : ct_compare(candidate, key);
-                if (CT_UNLIKELY(same == CT_UNKNOWN)) {
-                    same = ct_known(compared, candidate);
-                }
+                int same = is(candidate, wanted);
                 if (CT_LIKELY(same == CT_EQUAL)) {
                     *slot = i;
                     return number;
@@ -218,6 +217,26 @@ ct_store_probe(ct_store *store, PyObject *key, Py_hash_t hash, ct_compared *comp
         }
         CT_NEXT_SLOT(i, perturb, mask);
     }
+}
+
+typedef struct {
+    PyObject *key;
+    ct_compared *compared; /* or NULL */
+} ct_wanted;
+
+CT_INLINE int
+ct_is_wanted(PyObject *candidate, const void *arg)
+{
+    const ct_wanted *wanted = arg;
+    int same = candidate == wanted->key ? CT_EQUAL : ct_compare(candidate, wanted->key);
+    return CT_UNLIKELY(same == CT_UNKNOWN) ? ct_known(wanted->compared, candidate) : same;
+}
+
+CT_INLINE uint32_t
+ct_store_probe(ct_store *store, PyObject *key, Py_hash_t hash, ct_compared *compared, size_t *slot)
+{
+    ct_wanted wanted = {key, compared};
+    return ct_store_probe_for(store, hash, ct_is_wanted, &wanted, slot);
 }
 
 CT_INLINE void

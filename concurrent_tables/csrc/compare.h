@@ -55,6 +55,38 @@ ct_hash(PyObject *key)
     return PyObject_Hash(key);
 }
 
+CT_INLINE uint64_t
+ct_eight_bytes(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+CT_INLINE uint32_t
+ct_four_bytes(const char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* As memcmp() == 0, without a call for the sizes that most str keys have: their first and their last bytes
+ * are compared, which may overlap. */
+CT_INLINE int
+ct_same_bytes(const char *a, const char *b, size_t size)
+{
+    if (size - 8 <= 8) {
+        return ct_eight_bytes(a) == ct_eight_bytes(b)
+               && ct_eight_bytes(a + size - 8) == ct_eight_bytes(b + size - 8);
+    }
+    if (size - 4 < 4) {
+        return ct_four_bytes(a) == ct_four_bytes(b)
+               && ct_four_bytes(a + size - 4) == ct_four_bytes(b + size - 4);
+    }
+    return memcmp(a, b, size) == 0;
+}
+
 CT_INLINE int
 ct_str_equal(PyObject *a, PyObject *b)
 {
@@ -67,7 +99,7 @@ ct_str_equal(PyObject *a, PyObject *b)
     if (length != PyUnicode_GET_LENGTH(b) || PyUnicode_KIND(a) != PyUnicode_KIND(b)) {
         return CT_DIFFERENT;
     }
-    return memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b), (size_t)length * PyUnicode_KIND(a)) == 0;
+    return ct_same_bytes(PyUnicode_DATA(a), PyUnicode_DATA(b), (size_t)length * PyUnicode_KIND(a));
 }
 
 CT_INLINE int

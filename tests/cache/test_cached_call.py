@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import weakref
+from random import Random
 from typing import Any
 
 import pytest
@@ -74,6 +76,38 @@ def test_arguments_that_compare_in_python(make_cache: Any) -> None:
     assert function("a") == "1"  # a plain key that only user code can compare with the one there
     assert function("b") == "2"
     assert function.cache_info()[:2] == (2, 2)
+
+
+NAN = float("nan")
+PLAIN = [0, 1, -1, True, 1.0, -0.0, 2**64, -(2**64), float(2**64), NAN, b"", b"a", b"key"]
+PLAIN += [letter * size for letter in "aé\u20ac\U0001f40d" for size in range(1, 19)]
+
+
+def fresh(argument: Any) -> Any:
+    """An equal object of the same type, where there can be another."""
+    if type(argument) is str and len(argument) > 1:
+        return argument[:1] + argument[1:]
+    if type(argument) is int and abs(argument) > 2**60:
+        return argument + 1 - 1
+    return argument
+
+
+@pytest.mark.parametrize("arguments", [1, 2, 3, 4])
+def test_arguments_are_equal_when_tuples_of_them_are(make_cache: Any, arguments: int) -> None:
+    random = Random(arguments)
+    pool = PLAIN if arguments < 3 else PLAIN[:15]
+    expected: dict[Any, int] = {}
+    made = itertools.count()
+
+    @cached(make_cache(None))
+    def function(*args: Any) -> int:
+        return next(made)
+
+    for _ in range(4000):
+        args = tuple([random.choice(pool) for _ in range(arguments)])
+        wanted = expected.setdefault(args, len(expected))
+        assert function(*map(fresh, args)) == wanted, args
+    assert function.cache_info()[:2] == (4000 - len(expected), len(expected))
 
 
 def test_a_call_inside_a_call(make_cache: Any) -> None:

@@ -168,6 +168,17 @@ def test_colliding_keys(ct: Any, name: str) -> None:
     assert {key.name: value for key, value in table.items()} == {n: -n for n in range(60)}
 
 
+def test_equal_strings_of_every_length_and_width(ct: Any, name: str) -> None:
+    words = [
+        letter * size + end for letter in "aé\u20ac\U0001f40d" for size in range(40) for end in "xy"
+    ]
+    table = new(ct, name, {word: number for number, word in enumerate(dict.fromkeys(words))})
+    for word, number in {word: n for n, word in enumerate(dict.fromkeys(words))}.items():
+        again = word.encode().decode()  # another object
+        assert table[again] == number
+        assert table.get(again + "z") is None
+
+
 def test_str_subclass_keys(ct: Any, name: str) -> None:
     class Loud(str):
         def __eq__(self, other: object) -> bool:
