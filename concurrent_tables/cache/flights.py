@@ -158,7 +158,7 @@ class Flight(ForkMark):
         return future
 
     def _wake(self) -> None:
-        while True:
+        while self._futures:
             try:
                 loop, future = self._futures.popleft()
             except IndexError:

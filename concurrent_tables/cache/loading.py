@@ -18,11 +18,11 @@ The steps of a load, in this order:
 from __future__ import annotations
 
 import copy
-import inspect
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import copy_context
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _hooks
@@ -212,7 +212,7 @@ class Loading(Storing):
         return settings.soft_timeout is not None or settings.hard_timeout is not None
 
     def _new_flight(self, key: Any, call: Call) -> Flight:
-        cells = self._tags.cells(call.tags)
+        cells = self._tags.cells(call.tags) if call.tags else ()
         flight = Flight(type(self).__name__, key, self._tags.next(), self._parts.Cell(), cells)
         if self._settings.hard_timeout is not None:
             flight.ends_at = monotonic() + self._settings.hard_timeout
@@ -252,7 +252,8 @@ class Loading(Storing):
 
     def _unsettled(self) -> bool:
         """Whether a builtin dict that is followed is in the middle of a write."""
-        return any(following.unsettled() for following in self._followings)
+        followings = self._followings
+        return bool(followings) and any(following.unsettled() for following in followings)
 
     def _lead(self, flight: Flight, call: Call) -> Any:
         """Run the loader and land; errors go to the waiters and to the caller."""
@@ -289,7 +290,7 @@ class Loading(Storing):
     def _check(self, key: Any, result: Any) -> Loaded:
         if isinstance(result, Loaded):
             return result
-        if inspect.iscoroutine(result):
+        if isinstance(result, CoroutineType):
             result.close()
             raise TypeError(
                 f"{type(self).__name__}: the loader of key {key!r} is a coroutine function; "
@@ -306,9 +307,11 @@ class Loading(Storing):
         old: Any = None
         fell = False
         if value is not MISSING:
-            flight.late_tags = self._as_tags(loaded.tags)
-            cells = (*flight.cells, *self._tags.cells(flight.late_tags))
-            if loaded.ttl is MISSING:
+            cells = flight.cells
+            if type(loaded.tags) is not tuple or loaded.tags:
+                flight.late_tags = self._as_tags(loaded.tags)
+                cells = (*cells, *self._tags.cells(flight.late_tags))
+            if loaded.ttl is MISSING and call.ttl is not MISSING:
                 loaded = Loaded(value, ttl=call.ttl, weight=loaded.weight)
             entry = self._make_entry(flight.key, loaded, flight.epoch, cells)
         if entry is not None:
