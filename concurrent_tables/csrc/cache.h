@@ -25,13 +25,12 @@ typedef struct {
 int ct_hit_path_type_init(PyObject *module, ct_state *st);
 int ct_cached_call_type_init(PyObject *module, ct_state *st);
 
-enum { CT_FOUND_VALUE, CT_FOUND_ENTRY, CT_FOUND_NOTHING, CT_FOUND_ERROR };
+enum { CT_FOUND_VALUE, CT_FOUND_ENTRY, CT_FOUND_NOTHING, CT_FOUND_UNSURE, CT_FOUND_ERROR };
 
 /* As HitPath._find, but the value where that is all that a caller needs. */
 int ct_cache_find_fresh(ct_hit_path *path, PyObject *key, PyObject **found);
-/* A new reference to the value of a call whose key need not be made, counted and recorded.  NULL without an error
- * wherever that is not all there is to do: then nothing was done, and ct_cache_find_fresh does it. */
-PyObject *ct_cache_hit_call(ct_hit_path *path, const ct_call_key *key);
+/* The same for a call whose key need not be made.  CT_FOUND_UNSURE, when nothing was counted: ask with a key. */
+int ct_cache_find_call(ct_hit_path *path, const ct_call_key *key, PyObject **found);
 
 /* Seconds on the clock that time.monotonic reads; only where `reads_clock` may be set. */
 double ct_cache_clock(void);

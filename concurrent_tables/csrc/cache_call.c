@@ -152,25 +152,25 @@ load(PyObject *self, PyObject *key, PyObject *entry, Py_ssize_t nargs)
     return value;
 }
 
+/* `status` is how a look-up without a key ended, `found` the entry if it found one. */
 CT_NOINLINE static PyObject *
-call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+call_slowly(PyObject *self, PyObject *const *args, Py_ssize_t nargs, int status, PyObject *found)
 {
-    PyObject *key = key_of(CALL(self)->token, args, nargs), *found = NULL, *result;
-    if (key == NULL) {
-        return NULL;
+    PyObject *key = key_of(CALL(self)->token, args, nargs);
+    PyObject *result = NULL;
+    if (key != NULL && status == CT_FOUND_UNSURE) {
+        status = ct_cache_find_fresh(CALL(self)->path, key, &found);
     }
-    switch (ct_cache_find_fresh(CALL(self)->path, key, &found)) {
-    case CT_FOUND_VALUE:
-        result = found;
-        break;
-    case CT_FOUND_ERROR:
-        result = NULL;
-        break;
-    default: /* an entry, or nothing */
-        result = load(self, key, found == NULL ? Py_None : found, nargs);
-        Py_XDECREF(found);
+    if (key != NULL && status == CT_FOUND_VALUE) {
+        result = Py_NewRef(found);
     }
-    Py_DECREF(key);
+    else if (key != NULL && status != CT_FOUND_ERROR) {
+        result = load(self, key, status == CT_FOUND_ENTRY ? found : Py_None, nargs);
+    }
+    if (status == CT_FOUND_VALUE || status == CT_FOUND_ENTRY) {
+        Py_DECREF(found);
+    }
+    Py_XDECREF(key);
     return result;
 }
 
@@ -196,13 +196,18 @@ call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
         return call_base(self, args, nargs, kwnames);
     }
     ct_call_key key = {CALL(self)->token, args, nargs, 0};
+    PyObject *found = NULL;
+    int status = CT_FOUND_UNSURE;
     if (CT_LIKELY(CALL(self)->hashes_agree && ct_call_key_fill(&key, CALL(self)->begun))) {
-        PyObject *value = ct_cache_hit_call(CALL(self)->path, &key);
-        if (CT_LIKELY(value != NULL)) {
-            return value;
+        status = ct_cache_find_call(CALL(self)->path, &key, &found);
+        if (CT_LIKELY(status == CT_FOUND_VALUE)) {
+            return found;
+        }
+        if (status == CT_FOUND_ERROR) {
+            return NULL;
         }
     }
-    return call_slowly(self, args, nargs);
+    return call_slowly(self, args, nargs, status, found);
 }
 
 static PyObject *

@@ -260,6 +260,31 @@ look_up_slowly(ct_hit_path *path, ct_cache_stripe *stripe, PyObject *key, int wa
     }
 }
 
+/* The entry that was found is there; pinned, and unpinned after it. */
+CT_INLINE void
+take(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, uint32_t number, int want,
+     ct_outcome *out)
+{
+    ct_store *store = path->table;
+    ct_node *node = ct_node_at(store, number);
+    int verdict = judge(path, node, stripe != NULL);
+    ct_entry_more *more = ct_node_more(node);
+    double refresh_at = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->refresh_at);
+    if (CT_LIKELY(verdict == VALID && !wants_entry(refresh_at, want))) {
+        CT_POINT(value_keep);
+        out->found = Py_NewRef(node->value);
+        ct_unpin(self);
+        if (stripe != NULL) {
+            out->full = note_hit(path, stripe, number);
+        }
+        return;
+    }
+    ct_view view;
+    ct_view_copy(store, number, &view);
+    ct_unpin(self);
+    settle_view(path, stripe, &view, want, out);
+}
+
 /* `stripe` is NULL for a look that leaves no trace. */
 CT_INLINE void
 look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *key, Py_hash_t hash,
@@ -273,23 +298,7 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
     }
     uint32_t number = ct_store_probe(store, key, hash, NULL, &slot);
     if (CT_LIKELY(number < CT_UNSURE)) {
-        ct_node *node = ct_node_at(store, number);
-        int verdict = judge(path, node, stripe != NULL);
-        ct_entry_more *more = ct_node_more(node);
-        double refresh_at = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->refresh_at);
-        if (CT_LIKELY(verdict == VALID && !wants_entry(refresh_at, want))) {
-            CT_POINT(value_keep);
-            out->found = Py_NewRef(node->value);
-            ct_unpin(self);
-            if (stripe != NULL) {
-                out->full = note_hit(path, stripe, number);
-            }
-            return;
-        }
-        ct_view view;
-        ct_view_copy(store, number, &view);
-        ct_unpin(self);
-        settle_view(path, stripe, &view, want, out);
+        take(path, stripe, self, number, want, out);
         return;
     }
     ct_unpin(self);
@@ -301,14 +310,6 @@ look_up(ct_hit_path *path, ct_cache_stripe *stripe, ct_record *self, PyObject *k
     }
 }
 
-/* The thread's records are full. */
-CT_NOINLINE static void
-drain(ct_store *store, ct_cache_stripe *stripe)
-{
-    ct_store_drain(store);
-    stripe->skip = ct_cache_calm(store);
-}
-
 /* What a lookup left to do; -1 with an error. */
 CT_NOINLINE static int
 settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
@@ -317,7 +318,8 @@ settle(ct_hit_path *path, ct_cache_stripe *stripe, ct_outcome *out)
         return -1;
     }
     if (out->full) {
-        drain(path->table, stripe);
+        ct_store_drain(path->table);
+        stripe->skip = ct_cache_calm(path->table);
     }
     if (out->stale != NULL) {
         PyObject *done = PyObject_CallMethodOneArg((PyObject *)path, path->st->str_on_stale, out->stale);
@@ -377,6 +379,15 @@ find(ct_hit_path *path, PyObject *key, int want, int trace)
     return CT_UNLIKELY(find_into(path, key, want, trace, &out) < 0) ? NULL : out.found;
 }
 
+CT_INLINE int
+how_found(const ct_outcome *out)
+{
+    if (CT_LIKELY(out->found != NULL)) {
+        return out->is_entry ? CT_FOUND_ENTRY : CT_FOUND_VALUE;
+    }
+    return CT_FOUND_NOTHING;
+}
+
 int
 ct_cache_find_fresh(ct_hit_path *path, PyObject *key, PyObject **found)
 {
@@ -385,10 +396,7 @@ ct_cache_find_fresh(ct_hit_path *path, PyObject *key, PyObject **found)
         return CT_FOUND_ERROR;
     }
     *found = out.found;
-    if (CT_LIKELY(out.found != NULL)) {
-        return out.is_entry ? CT_FOUND_ENTRY : CT_FOUND_VALUE;
-    }
-    return CT_FOUND_NOTHING;
+    return how_found(&out);
 }
 
 CT_INLINE int
@@ -397,36 +405,36 @@ is_call(PyObject *candidate, const void *wanted)
     return ct_call_key_is(candidate, wanted);
 }
 
-PyObject *
-ct_cache_hit_call(ct_hit_path *path, const ct_call_key *key)
+int
+ct_cache_find_call(ct_hit_path *path, const ct_call_key *key, PyObject **found)
 {
+    ct_outcome out = {0};
     ct_store *store = path->table;
     ct_record *self = ct_self();
     if (CT_UNLIKELY(store == NULL || self == NULL)) {
-        return NULL;
+        return CT_FOUND_UNSURE;
     }
     ct_cache_stripe *stripe = ct_stripe_find(store, self->number);
     if (CT_UNLIKELY(stripe == NULL)) {
-        return NULL; /* its first look-up makes it */
+        return CT_FOUND_UNSURE; /* its first look-up makes it */
     }
     ct_enter(&store->base); /* cannot fail: there is a record */
-    PyObject *value = NULL;
     size_t slot;
     uint32_t number = ct_store_probe_for(store, key->hash, is_call, key, &slot);
-    if (CT_LIKELY(number < CT_UNSURE)) {
-        ct_node *node = ct_node_at(store, number);
-        ct_entry_more *more = ct_node_more(node);
-        double refresh_at = more == NULL ? (double)INFINITY : ct_load_relaxed(&more->refresh_at);
-        if (CT_LIKELY(judge(path, node, 1) == VALID && refresh_at == (double)INFINITY)) {
-            CT_POINT(value_keep);
-            value = Py_NewRef(node->value);
+    if (CT_UNLIKELY(number >= CT_UNSURE)) {
+        ct_unpin(self);
+        if (number == CT_UNSURE) {
+            return CT_FOUND_UNSURE;
         }
+        note_miss(stripe);
+        return CT_FOUND_NOTHING;
     }
-    ct_unpin(self);
-    if (CT_LIKELY(value != NULL) && CT_UNLIKELY(note_hit(path, stripe, number))) {
-        drain(store, stripe);
+    take(path, stripe, self, number, WANT_FRESH, &out);
+    if (CT_UNLIKELY(out.failed || out.full || out.stale != NULL) && settle(path, stripe, &out) < 0) {
+        return CT_FOUND_ERROR;
     }
-    return value;
+    *found = out.found;
+    return how_found(&out);
 }
 
 /* -- methods ------------------------------------------------------------------------------------ */

@@ -58,7 +58,12 @@ ct_call_key_fill(ct_call_key *key, uint64_t begun)
         if (CT_UNLIKELY(!ct_is_plain(key->args[i]))) {
             return 0;
         }
-        begun = ct_tuple_hash_add(begun, ct_hash(key->args[i])); /* of such types it cannot fail */
+        Py_hash_t hash = ct_hash(key->args[i]);
+        if (CT_UNLIKELY(hash == -1)) {
+            PyErr_Clear(); /* 3.11: a str that is not ready yet; the tuple is going to say it */
+            return 0;
+        }
+        begun = ct_tuple_hash_add(begun, hash);
     }
     key->hash = ct_tuple_hash_finish(begun, key->nargs + 1);
     return 1;

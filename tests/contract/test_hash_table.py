@@ -360,3 +360,16 @@ def test_a_failed_init_may_be_repeated(ct: Any) -> None:
     table = Table()
     table.set("a" * 2, 1)
     assert table.get("".join(["a", "a"])) == 1
+
+
+@pytest.mark.parametrize("letter", "aé\u20ac\U0001f40d")
+def test_strings_of_one_hash_that_differ_in_one_place(ct: Any, letter: str) -> None:
+    for size in range(1, 21):
+        words = [letter * n + chr(ord(letter) ^ 1) + letter * (size - n - 1) for n in range(size)]
+        words.append(letter * size)
+        table = ct.HashTable(hash=lambda key: 1, compare=ct.compare_str)
+        for number, word in enumerate(words):
+            table.set(word, number)
+        again = [(word + "x")[:-1] for word in words]  # other objects
+        assert [table.get(word) for word in again] == list(range(size + 1))
+        assert len(table) == size + 1
