@@ -224,7 +224,7 @@ call_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
 static int
 hashes_agree(PyObject *token, uint64_t begun)
 {
-    PyObject *args[CT_CALL_KEY_ARGS] = {Py_None, token, Py_True};
+    PyObject *args[CT_CALL_KEY_ARGS] = {Py_None, Py_True, Py_False};
     for (Py_ssize_t nargs = 1; nargs <= CT_CALL_KEY_ARGS; nargs++) {
         PyObject *key = key_of(token, args, nargs);
         Py_hash_t theirs = key == NULL ? -1 : PyObject_Hash(key);
@@ -257,16 +257,18 @@ call_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         PyErr_Format(PyExc_TypeError, "_arm() takes a HitPath, not %s", ct_type_name(args[0]));
         return NULL;
     }
+    Py_hash_t hash = PyObject_Hash(args[1]);
+    uint64_t begun = ct_tuple_hash_add(ct_tuple_hash_begin(), hash);
+    int agree = hash == -1 ? -1 : hashes_agree(args[1], begun);
+    if (agree < 0) {
+        return NULL;
+    }
     if (CALL(self)->path != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this function was armed before");
         return NULL;
     }
-    Py_hash_t hash = PyObject_Hash(args[1]);
-    CALL(self)->begun = ct_tuple_hash_add(ct_tuple_hash_begin(), hash);
-    CALL(self)->hashes_agree = hash == -1 ? -1 : hashes_agree(args[1], CALL(self)->begun);
-    if (CALL(self)->hashes_agree < 0) {
-        return NULL;
-    }
+    CALL(self)->begun = begun;
+    CALL(self)->hashes_agree = agree;
     CALL(self)->path = (ct_hit_path *)Py_NewRef(args[0]);
     CALL(self)->token = Py_NewRef(args[1]);
 #if CT_FT && PY_VERSION_HEX >= 0x030E0000
